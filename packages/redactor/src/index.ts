@@ -1,0 +1,1 @@
+export { createRedactor, type Redactor } from './create-redactor.ts'
