@@ -1,6 +1,12 @@
 export { type AuthChallenge, parseChallenges } from './auth-challenge.ts'
+export { type AuthFetch, type AuthFetchOptions, authFetch, type DispatcherLike, type FetchLike } from './auth-fetch.ts'
+export { authMiddleware, type Middleware } from './auth-middleware.ts'
+export { type AuthProvider, asAuthProvider } from './auth-provider.ts'
+export { compose } from './compose.ts'
+export { checkReferences, checkVariableName, type Environment, expandVariables, readVariable } from './environment.ts'
 export { invalidOption, McpAuthError, type McpAuthErrorCode, type McpAuthErrorOptions } from './errors.ts'
 export { type McpAuthEvent, publish } from './events.ts'
+export { fetchDispatcher } from './fetch-dispatcher.ts'
 export {
   type Dispatch,
   type DispatchController,
@@ -13,9 +19,13 @@ export {
   type ReadonlyHeaders,
   type Road
 } from './interceptor.ts'
+export { asOAuthClientProvider, type OAuthClientProvider, type OAuthClientProviderOptions } from './oauth-client-provider.ts'
+export { type AnswerHead, type HeldAnswer, type Prepared, type ReplayPolicy, replaying, type Turn } from './replay.ts'
+export { knownBytes, type ReplayableRequest, readBytes, replayableRequest, withBody } from './request-body.ts'
 export { type HeaderPairs, headerPairs, headerValue, requestUrl, withHeaderValues } from './request-headers.ts'
 export { safeText } from './safe-text.ts'
 export { type SecretRegistry, secrets } from './secret-registry.ts'
 export { type BindOptions, bindTo, canonicalServerUrl, isLoopbackHost, parseServerUrl, type ServerBinding } from './server-binding.ts'
 export type { AccessToken, Refusal, TokenSource } from './token-source.ts'
 export type { ClientRecord, HeldRecord, StoreKey, TokenRecord, TokenStore, TransactOptions } from './token-store.ts'
+export { type TransportClass, type TransportLike, type WrapTransportOptions, wrapTransport } from './wrap-transport.ts'

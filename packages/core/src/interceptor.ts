@@ -5,6 +5,8 @@
  * Everything is written as a method, so that TypeScript compares parameters both ways and both majors fit.
  */
 
+import { McpAuthError } from './errors.ts'
+
 /** Response headers as undici parses them: lower-case names; a repeated header is an array. */
 export type ReadonlyHeaders = Readonly<Record<string, string | string[] | undefined>>
 
@@ -43,6 +45,8 @@ export interface DispatchOptions {
   readonly query?: Record<string, unknown> | undefined
   readonly headersTimeout?: number | null | undefined
   readonly bodyTimeout?: number | null | undefined
+  /** For undici's redirect interceptor further in; 0 keeps it from following. */
+  readonly maxRedirections?: number | undefined
 }
 
 /** Sends one request. The return value is only a drain hint. */
@@ -69,7 +73,7 @@ export interface Road {
   readonly closed: AbortSignal
   /** How far the layers' bindings reach: the server's path, or its whole origin (the legacy SSE transport announces its POST endpoint). */
   readonly bind: 'path' | 'origin'
-  /** Told of every refusal that cannot be mended. */
+  /** Told when a refusal that cannot be mended was handed to an event-stream request as it is, because throwing would make the SDK reconnect for ever. */
   readonly refused?: (error: Error) => void
 }
 
@@ -79,7 +83,29 @@ export interface Road {
  */
 export type Interceptor = ((dispatch: Dispatch, road?: Road) => Dispatch) & { readonly [layer]?: Layer }
 
-/** Gives an interceptor its description. */
+/**
+ * Makes a layer: gives an interceptor its description and guards its entries.
+ *
+ * undici 8 passes an origin where a road is expected, and an older or a built-in undici passes handlers of another shape, which would hang silently: the first
+ * is dropped, the second is an error that says so.
+ */
 export function describeLayer(interceptor: (dispatch: Dispatch, road?: Road) => Dispatch, description: Layer): Interceptor {
-  return Object.defineProperty(interceptor, layer, { value: Object.freeze(description) }) as Interceptor
+  function guarded(dispatch: Dispatch, road?: Road): Dispatch {
+    const inner = interceptor(dispatch, isRoad(road) ? road : undefined)
+    return (options, handler) => {
+      if (typeof handler.onRequestStart !== 'function') throw unknownHandler()
+      return inner(options, handler)
+    }
+  }
+  return Object.defineProperty(guarded, layer, { value: Object.freeze(description) }) as Interceptor
+}
+
+function isRoad(value: unknown): value is Road {
+  return typeof value === 'object' && value !== null && 'network' in value
+}
+
+function unknownHandler(): McpAuthError {
+  return new McpAuthError('MCPAUTH_UNSUPPORTED_RUNTIME', 'this dispatcher was called by a fetch of another undici', {
+    hint: "use authFetch, or the fetch and the dispatcher of one and the same installed undici (^7.30.2 or ^8.12.4), never Node's global fetch"
+  })
 }

@@ -38,6 +38,9 @@ export function headerValue(headers: unknown, name: string): string | undefined 
 
 /**
  * A copy of a request with some headers set, each replacing every header of its name in whatever case. Other headers keep their form and order.
+ *
+ * A redirect interceptor further in would copy what is set here to wherever the server points, so the copy tells it not to follow.
+ * One further out, and fetch itself, send each hop through the layers again, where the binding decides.
  */
 export function withHeaderValues<O extends DispatchOptions>(options: O, set: Readonly<Record<string, string>>): O {
   const names = Object.keys(set)
@@ -46,12 +49,12 @@ export function withHeaderValues<O extends DispatchOptions>(options: O, set: Rea
     const copy: Record<string, unknown> = {}
     for (const name in headers) if (!includesName(names, name)) copy[name] = headers[name]
     for (const name of names) copy[name] = set[name]
-    return { ...options, headers: copy }
+    return { ...options, headers: copy, maxRedirections: 0 }
   }
   const flat: Array<string | string[]> = []
   for (const [name, value] of headerPairs(headers)) if (!includesName(names, name)) flat.push(name, value)
   for (const name of names) flat.push(name, set[name] as string)
-  return { ...options, headers: flat }
+  return { ...options, headers: flat, maxRedirections: 0 }
 }
 
 function isPlainObject(headers: unknown): headers is Record<string, unknown> {

@@ -1,0 +1,187 @@
+import type { Dispatcher } from 'undici'
+import { compose, connectionsOf, listOf, stack } from './compose.ts'
+import { invalidOption, McpAuthError } from './errors.ts'
+import type { Dispatch, Interceptor, Road } from './interceptor.ts'
+import { knownBytes, withBody } from './request-body.ts'
+import { loadUndici, requireNode, type Undici } from './undici.ts'
+
+/** The `fetch` that both MCP SDKs take as an option. */
+export type FetchLike = (url: string | URL, init?: RequestInit) => Promise<Response>
+
+/** Anything that can send a request: an undici `Agent`, `ProxyAgent`, `MockAgent`, or {@link fetchDispatcher}. */
+export interface DispatcherLike {
+  dispatch: Dispatch
+}
+
+/** Options of {@link authFetch}. */
+export interface AuthFetchOptions {
+  /** Sends the requests. Not closed by us. @default an agent of our own that honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` */
+  dispatcher?: DispatcherLike
+  /** Sends requests to authorization servers. @default the same as `dispatcher` */
+  authorizationServerDispatcher?: DispatcherLike
+  /** How long an answer's headers may take, in milliseconds; 0 is without limit. @default undici's, 300,000 */
+  headersTimeoutMs?: number
+}
+
+/** A `fetch` that can be closed. */
+export type AuthFetch = FetchLike & AsyncDisposable
+
+/** What {@link wrapTransport} adds. */
+export interface RoadOptions {
+  bind?: Road['bind']
+  refused?: Road['refused']
+}
+
+/**
+ * A `fetch` whose requests pass through layers, for any MCP SDK transport. In `[a, b]`, `a` sees the request first.
+ * What is not for a layer's server passes through it untouched. Dispose of it to close its own connections.
+ *
+ * Undici is loaded with the first request. One `authFetch` may serve any number of servers and concurrent requests.
+ *
+ * @throws `MCPAUTH_LAYER_CONFLICT` at construction, when for one server a signature stands before a layer that still changes headers, or two layers set the
+ * same header.
+ * @throws `MCPAUTH_INVALID_OPTION`, `MCPAUTH_UNSUPPORTED_RUNTIME` at construction.
+ *
+ * @example
+ * ```ts
+ * import { authFetch } from '@mcpauth/core'
+ * import { withBearer } from '@mcpauth/bearer-env'
+ *
+ * const url = new URL('https://mcp.example.com/mcp')
+ * export const fetch = authFetch(withBearer(url, { env: 'EXAMPLE_TOKEN' }))
+ * ```
+ */
+export function authFetch(layers: Interceptor | readonly Interceptor[], options: AuthFetchOptions = {}): AuthFetch {
+  return roadFetch(layers, options, {})
+}
+
+/** {@link authFetch} with what only a transport can say. */
+export function roadFetch(layers: Interceptor | readonly Interceptor[], options: AuthFetchOptions, roadOptions: RoadOptions): AuthFetch {
+  requireNode()
+  checkOptions(options)
+  const list = listOf(layers)
+  const composed = compose(list)
+  const closed = new AbortController()
+  let road: OpenRoad | undefined
+
+  async function send(input: string | URL, init: RequestInit = {}): Promise<Response> {
+    if (closed.signal.aborted) throw closed.signal.reason
+    const request = requestOf(input, init)
+    road ??= openRoad(await loadUndici(), list, composed, options, { ...roadOptions, closed: closed.signal })
+    try {
+      return globalResponse(await road.fetch(request.url, request.init, request.bytes))
+    } catch (error) {
+      throw ownError(error)
+    }
+  }
+
+  async function dispose(): Promise<void> {
+    closed.abort(new McpAuthError('MCPAUTH_CLOSED', 'this fetch has been closed', { hint: 'make a new authFetch' }))
+    await road?.close()
+  }
+
+  return Object.assign(send, { [Symbol.asyncDispose]: dispose })
+}
+
+interface OpenRoad {
+  fetch(url: string, init: RequestInit, bytes: Uint8Array | undefined): Promise<Response>
+  close(): Promise<void>
+}
+
+function openRoad(
+  undici: Undici,
+  list: readonly Interceptor[],
+  composed: Interceptor,
+  options: AuthFetchOptions,
+  roadOptions: RoadOptions & { closed: AbortSignal }
+): OpenRoad {
+  const own = options.dispatcher ? undefined : defaultDispatcher(undici)
+  const dispatcher = (options.dispatcher ?? own) as DispatcherLike
+  const end: Dispatch = (o, h) => dispatcher.dispatch(o, h)
+  const networkEnd = options.authorizationServerDispatcher
+  const road: Road = {
+    network: stack(connectionsOf(list), networkEnd ? (o, h) => networkEnd.dispatch(o, h) : end),
+    closed: roadOptions.closed,
+    bind: roadOptions.bind ?? 'path',
+    ...(roadOptions.refused ? { refused: roadOptions.refused } : {})
+  }
+  const dispatch = composed(end, road)
+  const { headersTimeoutMs } = options
+  const timed: Dispatch = headersTimeoutMs === undefined ? dispatch : (o, h) => dispatch({ ...o, headersTimeout: headersTimeoutMs }, h)
+  const dispatcherFor = dispatcherFactory(undici)
+  const withoutBody = dispatcherFor(timed)
+
+  return {
+    fetch(url, init, bytes) {
+      // fetch turns every body into a one-shot generator; the bytes are put back, so that they can be signed and sent again. On a 303 there is none any more.
+      const target = bytes ? dispatcherFor((o, h) => timed(o.body == null ? o : withBody(o, bytes), h)) : withoutBody
+      // The types of two undici copies, and of the DOM, differ where the values do not: this is the one place where they meet.
+      return undici.fetch(url, { ...init, dispatcher: target } as never) as unknown as Promise<Response>
+    },
+    close: async () => await own?.close()
+  }
+}
+
+/** Makes dispatchers that `undici.fetch` takes, out of a dispatch function. */
+function dispatcherFactory(undici: Undici): (run: Dispatch) => Dispatcher {
+  class End extends undici.Dispatcher {
+    constructor(run: Dispatch) {
+      super()
+      this.dispatch = run as never
+    }
+  }
+  // undici 7 hands a bare Dispatcher handlers of its old shape; what went through compose gets the new one.
+  return (run) => new End(run).compose((next) => (o, h) => next(o, h))
+}
+
+function defaultDispatcher(undici: Undici): Dispatcher {
+  // An event stream is silent for as long as its server likes.
+  const options = { bodyTimeout: 0 }
+  return proxyConfigured() ? new undici.EnvHttpProxyAgent(options) : new undici.Agent(options)
+}
+
+// biome-ignore lint/style/noProcessEnv: the default dispatcher is the one place of this package that looks at the environment
+function proxyConfigured(env: NodeJS.ProcessEnv = process.env): boolean {
+  return Boolean(env.http_proxy ?? env.HTTP_PROXY ?? env.https_proxy ?? env.HTTPS_PROXY)
+}
+
+/** The parts of a fetch call that are looked at. What `new URL` and fetch would throw quotes the URL, which may hold a password. */
+function requestOf(input: string | URL | Request, init: RequestInit): { url: string; init: RequestInit; bytes: Uint8Array | undefined } {
+  if (typeof input === 'object' && !(input instanceof URL)) throw invalidOption('url', 'is a Request', 'pass the URL and an init object')
+  const text = String(input)
+  if (!URL.canParse(text)) throw invalidOption('url', 'is not an absolute URL')
+  const url = new URL(text)
+  if (url.username || url.password) throw invalidOption('url', 'holds a user name or password', 'credentials are given to a layer')
+  return { url: text, init, bytes: init.body === null || init.body === undefined ? undefined : bodyBytes(init.body) }
+}
+
+function bodyBytes(body: unknown): Uint8Array | undefined {
+  return body instanceof URLSearchParams ? Buffer.from(String(body)) : knownBytes(body)
+}
+
+/** Statuses whose answers have no body (Fetch §2.2.6, and 205). */
+const bodiless = new Set([204, 205, 304])
+
+/** The SDKs ask `instanceof Response`, and only the global class is one. */
+function globalResponse(response: Response): Response {
+  const { body, status, statusText, headers, url, redirected } = response
+  const copy = new Response(bodiless.has(status) ? null : body, { status, statusText, headers: headers as Headers })
+  Object.defineProperties(copy, { url: { value: url }, redirected: { value: redirected } })
+  return copy
+}
+
+/** Our own error from inside fetch's `TypeError: fetch failed`; any other as it is. */
+function ownError(error: unknown): unknown {
+  const cause = error instanceof Error ? error.cause : undefined
+  return McpAuthError.is(cause) ? cause : error
+}
+
+function checkOptions({ dispatcher, authorizationServerDispatcher, headersTimeoutMs }: AuthFetchOptions): void {
+  for (const [name, value] of Object.entries({ dispatcher, authorizationServerDispatcher })) {
+    if (value !== undefined && typeof value.dispatch !== 'function')
+      throw invalidOption(name, 'has no dispatch function', 'pass an undici Agent or the like')
+  }
+  if (headersTimeoutMs !== undefined && !(Number.isFinite(headersTimeoutMs) && headersTimeoutMs >= 0)) {
+    throw invalidOption('headersTimeoutMs', 'is not a number of milliseconds, 0 or more')
+  }
+}

@@ -1,0 +1,107 @@
+import { invalidOption, McpAuthError } from './errors.ts'
+import { type Dispatch, type Interceptor, type Layer, layer, type Road } from './interceptor.ts'
+import { bindTo, type ServerBinding } from './server-binding.ts'
+
+/**
+ * Makes one interceptor of several. In `[a, b, c]` the first listed sees the request first (undici's own `compose(a, b)` is the reverse).
+ * Where two servers match a request, the layers of the longer prefix alone see it.
+ *
+ * @throws `MCPAUTH_INVALID_OPTION` something listed is not an interceptor.
+ * @throws `MCPAUTH_LAYER_CONFLICT` an order that cannot work: see {@link authFetch}.
+ */
+export function compose(layers: Interceptor | readonly Interceptor[]): Interceptor {
+  const list = listOf(layers)
+  checkOrder(list)
+  return (dispatch: Dispatch, road?: Road): Dispatch => layRoad(list, dispatch, road)
+}
+
+/** The layers as a list, checked. */
+export function listOf(layers: Interceptor | readonly Interceptor[]): readonly Interceptor[] {
+  const list = typeof layers === 'function' ? [layers] : [...layers]
+  list.forEach((entry, index) => {
+    if (typeof entry !== 'function')
+      throw invalidOption(`layers[${index}]`, 'is not an interceptor', 'pass what withOAuth(url), withBearer(url, …) and so on return')
+  })
+  return list
+}
+
+/** The parts of a road that own a connection; they serve requests to authorization servers too. */
+export function connectionsOf(list: readonly Interceptor[]): readonly Interceptor[] {
+  return list.filter((entry) => entry[layer]?.kind === 'connection')
+}
+
+/** Puts interceptors in front of `dispatch`, the first listed outermost. */
+export function stack(list: readonly Interceptor[], dispatch: Dispatch, road?: Road): Dispatch {
+  return list.reduceRight((next, entry) => entry(next, road), dispatch)
+}
+
+/** Chooses, for every request, the one server it belongs to, and leads it past the layers of that server only. */
+function layRoad(list: readonly Interceptor[], end: Dispatch, road: Road | undefined): Dispatch {
+  const servers = new Map<string, URL>()
+  for (const entry of list) {
+    const description = entry[layer]
+    if (description && description.kind !== 'connection') servers.set(description.server.href, description.server)
+  }
+  if (servers.size <= 1) return stack(list, end, road)
+
+  const routes = Map.groupBy([...servers.values()].map(routeTo), ({ binding }) => binding.server.origin)
+  for (const sameOrigin of routes.values()) sameOrigin.sort((a, b) => b.binding.server.pathname.length - a.binding.server.pathname.length)
+  const elsewhere = stack(list.filter(belongsTo(undefined)), end, road)
+
+  function routeTo(server: URL): { binding: ServerBinding; dispatch(): Dispatch } {
+    let laid: Dispatch | undefined
+    return {
+      binding: bindTo(server, { bind: road?.bind ?? 'path', dangerouslyAllowHttp: true }),
+      dispatch: () => {
+        laid ??= stack(list.filter(belongsTo(server)), end, road)
+        return laid
+      }
+    }
+  }
+
+  return (options, handler) => {
+    const origin = URL.canParse(String(options.origin)) ? new URL(String(options.origin)).origin : ''
+    const route = routes.get(origin)?.find(({ binding }) => binding.covers(options))
+    return (route?.dispatch() ?? elsewhere)(options, handler)
+  }
+}
+
+/** Layers of one server, those without a server, and connections, which bind themselves by origin. */
+function belongsTo(server: URL | undefined): (entry: Interceptor) => boolean {
+  return (entry) => {
+    const description = entry[layer]
+    return !description || description.kind === 'connection' || description.server.href === server?.href
+  }
+}
+
+/** Which kinds may not stand behind a kind, and why. */
+const misplaced: ReadonlyArray<{ kind: Layer['kind']; behind: Layer['kind']; why: string }> = [
+  { kind: 'headers', behind: 'signature', why: 'it would change headers after they were signed' },
+  { kind: 'credential', behind: 'signature', why: 'it would change headers after they were signed' },
+  { kind: 'headers', behind: 'connection', why: 'a connection ends the road' },
+  { kind: 'credential', behind: 'connection', why: 'a connection ends the road' },
+  { kind: 'signature', behind: 'connection', why: 'a connection ends the road' },
+  { kind: 'observer', behind: 'connection', why: 'a connection ends the road' }
+]
+
+function checkOrder(list: readonly Interceptor[]): void {
+  const described = list.flatMap((entry) => (entry[layer] ? [entry[layer]] : []))
+  described.forEach((later, index) => {
+    for (const earlier of described.slice(0, index)) {
+      if (earlier.server.href !== later.server.href) continue
+      const rule = misplaced.find(({ kind, behind }) => kind === later.kind && behind === earlier.kind)
+      if (rule)
+        throw conflict(
+          later,
+          `a ${later.kind} layer stands behind a ${earlier.kind} layer: ${rule.why}`,
+          `list the ${later.kind} layer first`
+        )
+      const twice = later.sets.find((name) => earlier.sets.includes(name))
+      if (twice) throw conflict(later, `two layers set the header ${twice}`, 'keep one of them: they cannot both own it')
+    }
+  })
+}
+
+function conflict({ server }: Layer, fact: string, hint: string): McpAuthError {
+  return new McpAuthError('MCPAUTH_LAYER_CONFLICT', `for ${server.href}: ${fact}`, { hint })
+}

@@ -1,0 +1,1 @@
+export { type RefreshOn401Options, withRefreshOn401 } from './refresh-on-401.ts'
