@@ -1,0 +1,154 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo, LookupFunction } from 'node:net'
+import { resolve } from 'node:path'
+import type { McpAuthError } from '@mcpauth/core'
+import { expect, onTestFinished, test } from 'vitest'
+import { addressGuard, guardedNetwork } from '../src/address-guard.ts'
+
+const vectors = resolve(process.env.MCPAUTH_VECTORS ?? '../shared/vectors', 'hostile/ssrf-urls.json')
+const corpus: string[] = existsSync(vectors) ? JSON.parse(readFileSync(vectors, 'utf8')) : []
+const refused = expect.objectContaining({ code: 'MCPAUTH_ADDRESS_REFUSED' })
+
+function answering(addresses: Record<string, string[] | string[][]>): LookupFunction {
+  return (host, _options, callback) => {
+    const answers = addresses[host] ?? []
+    const turn = Array.isArray(answers[0]) ? ((answers as string[][]).shift() as string[]) : (answers as string[])
+    callback(
+      null,
+      turn.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
+    )
+  }
+}
+
+function look(lookup: LookupFunction, host: string, all = true): Promise<unknown> {
+  return new Promise((settle, fail) => {
+    lookup(host, { all }, (error, address) => (error ? fail(error) : settle(address)))
+  })
+}
+
+test.skipIf(corpus.length === 0)('N34 T4: every metadata URL of the corpus is refused for a public server', () => {
+  const { checkUrl } = addressGuard({ server: new URL('https://mcp.example.com/mcp') })
+  for (const text of corpus) {
+    if (!URL.canParse(text)) continue
+    expect(() => checkUrl(new URL(text), 'the resource metadata'), text).toThrow(refused)
+  }
+})
+
+test('N34: public https hosts and addresses are allowed', () => {
+  const { checkUrl } = addressGuard({ server: new URL('https://mcp.example.com/mcp') })
+  for (const url of [
+    'https://as.example.com/x',
+    'https://93.184.216.34/',
+    'https://[2606:2800:220:1:248:1893:25c8:1946]/',
+    'https://11.0.0.1/'
+  ]) {
+    expect(() => checkUrl(new URL(url), 'x'), url).not.toThrow()
+  }
+})
+
+test.each([
+  ['http://127.0.0.1:9/mcp', 'http://127.0.0.1:3000/', true],
+  ['http://127.0.0.1:9/mcp', 'http://[::1]:3000/', true],
+  ['http://localhost:9/mcp', 'http://127.0.0.1:3000/', true],
+  ['http://localhost:9/mcp', 'https://10.0.0.1/', true],
+  ['http://localhost:9/mcp', 'http://10.0.0.1/', false],
+  ['http://localhost:9/mcp', 'https://169.254.169.254/', false],
+  ['https://10.0.0.1/mcp', 'https://10.0.0.9/', true],
+  ['https://10.0.0.1/mcp', 'https://127.0.0.1/', false],
+  ['https://mcp.corp.internal/mcp', 'https://10.0.0.9/', true],
+  ['https://mcp.corp.internal/mcp', 'https://metadata.google.internal/', false],
+  ['https://mcp.example.com/mcp', 'https://as.corp.internal/', false],
+  ['https://169.254.7.7/mcp', 'https://169.254.7.7/as', true],
+  ['https://mcp.example.com/mcp', 'https://user:secret@as.example.com/', false],
+  ['https://mcp.example.com/mcp', 'https://[fe80::1]/', false],
+  ['https://mcp.example.com/mcp', 'https://[::]/', false],
+  ['https://mcp.example.com/mcp', 'https://[2002:7f00:1::]/', false],
+  ['https://mcp.example.com/mcp', 'https://[::7f00:1]/', false],
+  ['https://mcp.example.com/mcp', 'https://100.64.0.1/', false],
+  ['https://mcp.example.com/mcp', 'https://255.255.255.255/', false]
+])('N34: a server at %s and metadata at %s: reachable %s', (server, url, allowed) => {
+  const { checkUrl } = addressGuard({ server: new URL(server) })
+  if (allowed) expect(() => checkUrl(new URL(url), 'x')).not.toThrow()
+  else expect(() => checkUrl(new URL(url), 'x')).toThrow(refused)
+})
+
+test('the refusal names what and where, and never the user name in the URL', () => {
+  const { checkUrl } = addressGuard({ server: new URL('https://mcp.example.com/mcp') })
+  const error = (() => {
+    try {
+      checkUrl(new URL('https://root:hunter2hunter2@192.168.0.1/'), 'the token endpoint')
+    } catch (caught) {
+      return caught as McpAuthError
+    }
+    throw new Error('not refused')
+  })()
+  expect(error.message).toContain('the token endpoint is at 192.168.0.1')
+  expect(JSON.stringify(error) + error.message + error.hint).not.toContain('hunter2')
+})
+
+test('N34 T4: at connect time one refused address among several refuses the name', async () => {
+  const { lookup } = addressGuard({
+    server: new URL('https://mcp.example.com/mcp'),
+    lookup: answering({
+      'mcp.example.com': ['93.184.216.34'],
+      'as.example.com': ['93.184.216.35', '10.0.0.1'],
+      'ok.example.com': ['93.184.216.35']
+    })
+  })
+  await expect(look(lookup, 'as.example.com')).rejects.toThrow(refused)
+  await expect(look(lookup, 'ok.example.com')).resolves.toEqual([{ address: '93.184.216.35', family: 4 }])
+  await expect(look(lookup, 'ok.example.com', false)).resolves.toBe('93.184.216.35')
+})
+
+test('N34: a named server that is on the private network itself may name a host there, but not one on this machine', async () => {
+  const { lookup } = addressGuard({
+    server: new URL('https://mcp.corp.example/mcp'),
+    lookup: answering({ 'mcp.corp.example': ['10.1.1.1'], 'as.corp.example': ['10.1.1.2'], 'evil.example': ['127.0.0.1'] })
+  })
+  await expect(look(lookup, 'as.corp.example')).resolves.toHaveLength(1)
+  await expect(look(lookup, 'evil.example')).rejects.toThrow(refused)
+})
+
+test('T4: a server whose name has a public address as well does not count as private', async () => {
+  const { lookup } = addressGuard({
+    server: new URL('https://mcp.example.com/mcp'),
+    lookup: answering({ 'mcp.example.com': ['10.1.1.1', '93.184.216.34'], 'as.example.com': ['10.1.1.2'] })
+  })
+  await expect(look(lookup, 'as.example.com')).rejects.toThrow(refused)
+})
+
+test('T4: the canary behind a name that resolves to this machine receives no connection', async () => {
+  let connections = 0
+  const canary = createServer((_request, response) => response.end('reached'))
+  canary.on('connection', () => {
+    connections += 1
+  })
+  await new Promise<void>((done) => canary.listen(0, '127.0.0.1', done))
+  onTestFinished(() => void canary.close())
+  const { port } = canary.address() as AddressInfo
+  const names = { 'mcp.example.com': ['93.184.216.34'], 'as.example.com': ['127.0.0.1'] }
+
+  const reach = (server: string): Promise<string> => {
+    const guard = addressGuard({ server: new URL(server), lookup: answering(names), dangerouslyAllowHttp: true })
+    const { dispatch, close } = guardedNetwork(guard)
+    onTestFinished(close)
+    return new Promise((settle) => {
+      dispatch(
+        { origin: `http://as.example.com:${port}`, path: '/', method: 'GET' },
+        {
+          onRequestStart() {},
+          onResponseStart: (_controller, status) => settle(String(status)),
+          onResponseData() {},
+          onResponseEnd() {},
+          onResponseError: (_controller, error) => settle((error as McpAuthError).code)
+        }
+      )
+    })
+  }
+  await expect(reach('https://mcp.example.com/mcp')).resolves.toBe('MCPAUTH_ADDRESS_REFUSED')
+  expect(connections).toBe(0)
+  // The control: the same name is reached for a server on this machine, so the canary does listen.
+  await expect(reach('http://localhost:1/mcp')).resolves.toBe('200')
+  expect(connections).toBe(1)
+})
