@@ -24,7 +24,7 @@ export { type AnswerHead, type HeldAnswer, type Prepared, type ReplayPolicy, rep
 export { knownBytes, type ReplayableRequest, readBytes, replayableRequest, withBody } from './request-body.ts'
 export { type HeaderPairs, headerPairs, headerValue, requestUrl, withHeaderValues } from './request-headers.ts'
 export { safeText } from './safe-text.ts'
-export { type SecretRegistry, secrets } from './secret-registry.ts'
+export { createSecretRegistry, type LiteralRegistry, literals, type SecretRegistry, secrets } from './secret-registry.ts'
 export { type BindOptions, bindTo, canonicalServerUrl, isLoopbackHost, parseServerUrl, type ServerBinding } from './server-binding.ts'
 export type { AccessToken, Refusal, TokenSource } from './token-source.ts'
 export type { ClientRecord, HeldRecord, StoreKey, TokenRecord, TokenStore, TransactOptions } from './token-store.ts'

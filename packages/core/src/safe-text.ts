@@ -1,12 +1,13 @@
-// C0, C1 and DEL; bidirectional overrides and isolates; zero-width and line separators; the byte order mark; lone surrogates.
-const unprintable = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Surrogate}/gu
+// Controls (C0, C1, DEL), format characters (bidirectional overrides, zero widths, tags, the byte order mark), line separators, lone
+// surrogates, and the fillers that are letters by their class and show nothing.
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115f\u1160\u3164\uffa0]|\u034f/gu
 
 /**
  * Makes text that a server sent safe to print: one line, no terminal escape, no character that reorders or hides others, bounded.
  * A removed character becomes a space, so that words do not run together.
  *
  * @param text Anything; what is not a string becomes the empty string.
- * @param maxLength In characters. @default 300
+ * @param maxLength In UTF-16 code units. @default 300
  */
 export function safeText(text: unknown, maxLength = 300): string {
   if (typeof text !== 'string') return ''
@@ -16,5 +17,8 @@ export function safeText(text: unknown, maxLength = 300): string {
     .replace(unprintable, ' ')
     .replace(/ {2,}/g, ' ')
     .trim()
-  return clean.length > maxLength ? `${clean.slice(0, maxLength - 1)}…` : clean
+  if (clean.length <= maxLength) return clean
+  const cut = clean.slice(0, maxLength - 1)
+  // The cut may have gone through a pair.
+  return `${cut.isWellFormed() ? cut : cut.slice(0, -1)}…`
 }

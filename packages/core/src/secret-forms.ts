@@ -52,7 +52,7 @@ function formEncoded(secret: string): string {
 }
 
 function lowerPercent(text: string): string {
-  return text.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase())
+  return text.replace(/%[0-9A-F]{2}/g, (octet) => octet.toLowerCase())
 }
 
 function jsonEscaped(secret: string): string {

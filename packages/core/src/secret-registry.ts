@@ -1,44 +1,135 @@
-/** The secrets this program has read, as two closures and never as a readable list. */
+import { createSecretMatcher } from './secret-matcher.ts'
+
+/** The secrets this program has read, as closures and never as a readable list. */
 export interface SecretRegistry {
   /**
-   * Remembers a secret, so that it can be taken out of what is printed. Words too short to be secrets are not taken.
-   * @param label What stands in its place: `[REDACTED:label]`.
+   * Remembers a secret, so that it can be taken out of what is printed: as it is, as base64, base64url or hex, percent-encoded and JSON-escaped.
+   * The longer lines of a secret of several lines (a PEM key) are remembered one by one too.
+   * Fewer than 8 characters, or one character over and over, are not taken: a redactor that eats ordinary words helps nobody.
+   * The 4,096 last ones are kept; when there are more, one with the same label goes first, so that rotated tokens replace each other
+   * and never push out a client secret.
+   *
+   * @param label What stands in its place: `[REDACTED:label]`. Never a secret itself.
    */
   add(secret: string, label?: string): void
-  /** Replaces every remembered secret in `text`. */
+  /** Replaces every remembered secret in `text`, whatever form it has. Takes time linear in the text, however many secrets there are. */
   redact(text: string): string
 }
 
-const key = Symbol.for('mcpauth.secrets.1')
-const minimumLength = 8
-const capacity = 10_000
-
-/**
- * The registry of this program. It hangs on the global object under a registered symbol, so that two copies of this package share it.
- */
-export const secrets: SecretRegistry = shared()
-
-function shared(): SecretRegistry {
-  const global = globalThis as Record<symbol, unknown>
-  global[key] ??= createSecretRegistry()
-  return global[key] as SecretRegistry
+/** Values that look like secrets and are none: the literal headers a user wrote into the program. Shared like the secrets. */
+export interface LiteralRegistry {
+  /** The 1,024 last ones are kept. */
+  add(value: string): void
+  has(value: string): boolean
 }
 
-function createSecretRegistry(): SecretRegistry {
-  const known = new Map<string, string>()
+const minimumLength = 8
+const minimumLine = 16
+const secretCapacity = 4_096
+const literalCapacity = 1_024
 
-  function add(secret: string, label?: string): void {
-    if (secret.length < minimumLength) return
-    known.delete(secret)
-    known.set(secret, label ? `[REDACTED:${label}]` : '[REDACTED]')
-    if (known.size > capacity) known.delete(known.keys().next().value as string)
+/** The registry of this program. It hangs on the global object under a registered symbol, so that two copies of this package share it. */
+export const secrets: SecretRegistry = shared('mcpauth.secrets.1', createSecretRegistry)
+
+/** The literals of this program, shared in the same way. A registered secret is a secret all the same. */
+export const literals: LiteralRegistry = shared('mcpauth.literals.1', createLiteralRegistry)
+
+function shared<T>(name: string, create: () => T): T {
+  const key = Symbol.for(name)
+  const global = globalThis as Record<symbol, unknown>
+  if (global[key] === undefined) Object.defineProperty(global, key, { value: create() })
+  return global[key] as T
+}
+
+/** Makes a registry of its own. Programs use {@link secrets}. */
+export function createSecretRegistry(capacity: number = secretCapacity): SecretRegistry {
+  const matcher = createSecretMatcher()
+  /** By label, oldest first. */
+  const groups = new Map<string, Map<string, () => void>>()
+  const labels = new Map<string, string>()
+
+  function add(secret: string, label = ''): void {
+    if (typeof secret !== 'string' || !isLongEnough(secret)) return
+    const known = labels.get(secret)
+    if (known === undefined) remember(secret, label)
+    else keep(secret, known)
+  }
+
+  function remember(secret: string, label: string): void {
+    if (labels.size >= capacity) forgetOne(label)
+    const replacement = label === '' ? '[REDACTED]' : `[REDACTED:${label}]`
+    const removals = [secret, ...longLines(secret)].map((part) => matcher.add(part, replacement))
+    const group = groups.get(label) ?? new Map<string, () => void>()
+    groups.set(label, group)
+    labels.set(secret, label)
+    group.set(secret, () => {
+      for (const remove of removals) remove()
+    })
+  }
+
+  /** What is used again is the last to go. */
+  function keep(secret: string, label: string): void {
+    const group = groups.get(label) as Map<string, () => void>
+    const removal = group.get(secret) as () => void
+    group.delete(secret)
+    group.set(secret, removal)
+  }
+
+  function forgetOne(label: string): void {
+    const own = groups.get(label)
+    const crowd = own && own.size > capacity / (groups.size + 1) ? own : largestOf(groups)
+    const [oldest, removal] = crowd.entries().next().value as [string, () => void]
+    removal()
+    crowd.delete(oldest)
+    if (crowd.size === 0) groups.delete(labels.get(oldest) as string)
+    labels.delete(oldest)
   }
 
   function redact(text: string): string {
-    let result = text
-    for (const [secret, replacement] of known) if (result.includes(secret)) result = result.replaceAll(secret, replacement)
-    return result
+    const found = matcher.find(text)
+    if (found.length === 0) return text
+    let result = ''
+    let at = 0
+    for (let i = 0; i < found.length; ) {
+      // Secrets that overlap or touch inside one another become one replacement, that of the first and longest.
+      const { start, replacement } = found[i] as (typeof found)[number]
+      let end = 0
+      for (; i < found.length && (end === 0 || (found[i] as (typeof found)[number]).start < end); i++) {
+        end = Math.max(end, (found[i] as (typeof found)[number]).end)
+      }
+      result += text.slice(at, start) + replacement
+      at = end
+    }
+    return result + text.slice(at)
   }
 
   return Object.freeze({ add, redact })
+}
+
+function isLongEnough(secret: string): boolean {
+  return secret.length >= minimumLength && !/^(.)\1*$/s.test(secret)
+}
+
+/** A log writes a key line by line, with something before each; the lines that every key has say nothing. */
+function longLines(secret: string): string[] {
+  const lines = secret.split(/\r?\n/)
+  return lines.length === 1 ? [] : lines.filter((line) => line.length >= minimumLine && isLongEnough(line) && !line.startsWith('-----'))
+}
+
+function largestOf(groups: ReadonlyMap<string, Map<string, () => void>>): Map<string, () => void> {
+  let largest: Map<string, () => void> | undefined
+  for (const group of groups.values()) if (!largest || group.size > largest.size) largest = group
+  return largest as Map<string, () => void>
+}
+
+function createLiteralRegistry(): LiteralRegistry {
+  const known = new Set<string>()
+
+  function add(value: string): void {
+    known.delete(value)
+    known.add(value)
+    if (known.size > literalCapacity) known.delete(known.values().next().value as string)
+  }
+
+  return Object.freeze({ add, has: (value: string) => known.has(value) })
 }
