@@ -24,17 +24,18 @@ export function readPastedRedirect({ redirectUri, state, input, print, signal }:
     const lines = createInterface({ input, ...(terminal ? { output: process.stderr as Writable } : {}), terminal, historySize: 0 })
     const end = (then: () => void): void => {
       signal.removeEventListener('abort', aborted)
-      lines.removeAllListeners('close')
+      lines.off('close', ended)
       lines.close()
       then()
     }
     const aborted = (): void => end(() => fail(signal.reason))
     const stopped = (why: string): void =>
       end(() => fail(new McpAuthError('MCPAUTH_LOGIN_FAILED', why, { hint: 'log in again when you are ready' })))
+    const ended = (): void => stopped('the input ended before the address was pasted')
     if (signal.aborted) return aborted()
     signal.addEventListener('abort', aborted, { once: true })
     lines.on('SIGINT', () => stopped('the login was cancelled'))
-    lines.on('close', () => stopped('the input ended before the address was pasted'))
+    lines.on('close', ended)
     lines.on('line', (line) => {
       const answer = parsePastedRedirect(line, redirectUri, state)
       if (typeof answer !== 'string') end(() => settle(answer))

@@ -1,0 +1,167 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { browserUrl, openBrowser, openers } from '../src/open-browser.ts'
+
+const vectors = resolve(process.env.MCPAUTH_VECTORS ?? '../shared/vectors', 'hostile/authorization-endpoints.json')
+const refused = expect.objectContaining({ code: 'MCPAUTH_ADDRESS_REFUSED' })
+
+/** For each entry of the corpus, in its order: the one argument that the opener gets, or undefined: refused. */
+const expected: ReadonlyArray<[endpoint: string, argument: string | undefined]> = [
+  ['http://as.example/authorize', undefined],
+  ['javascript:alert(1)', undefined],
+  ['vbscript:x', undefined],
+  ['smb://h/s', undefined],
+  ['https://as.example/$(touch pwned)', 'https://as.example/$(touch%20pwned)'],
+  ['https://as.example/?a=1&calc.exe', 'https://as.example/?a=1&calc.exe'],
+  ['https://as.example/%0d%0acalc', 'https://as.example/%0d%0acalc'],
+  ['https://as.example/#frag', undefined],
+  ['https://as.example\u0000.evil', undefined],
+  ['--help', undefined],
+  ['https://xn--pple-43d.com/', 'https://xn--pple-43d.com/'],
+  ['https://[::1%25eth0]/', undefined],
+  [' https://as.example/', 'https://as.example/'],
+  ['https:///as.example/', 'https://as.example/'],
+  ['https://as.example/|id', 'https://as.example/|id'],
+  ["https://as.example/'||id||'", "https://as.example/'||id||'"],
+  ['x-apple.systempreferences:', undefined],
+  [`https://as.example/${'A'.repeat(20_000)}`, undefined],
+  ['', undefined],
+  ['about:blank', undefined]
+]
+
+interface FakeOpener {
+  env: Record<string, string>
+  /** The argument vectors of every run. */
+  calls(): string[][]
+}
+
+/** An opener on PATH that writes down its arguments, one NUL after each, and ends with `status`. */
+function fakeOpener(name = 'xdg-open', status = 0): FakeOpener {
+  const folder = mkdtempSync(join(tmpdir(), 'mcpauth-opener-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const program = join(folder, name)
+  const log = join(folder, 'calls.json')
+  // Started by its path to node, so that a run involves no shell at all.
+  writeFileSync(
+    program,
+    `#!${process.execPath}\nrequire('node:fs').appendFileSync(${JSON.stringify(log)}, JSON.stringify(process.argv.slice(2)) + '\\n'); process.exit(${status})\n`
+  )
+  chmodSync(program, 0o755)
+  return {
+    env: { PATH: folder, DISPLAY: ':0' },
+    calls: () =>
+      existsSync(log)
+        ? readFileSync(log, 'utf8')
+            .trim()
+            .split('\n')
+            .map((line) => JSON.parse(line))
+        : []
+  }
+}
+
+test.skipIf(!existsSync(vectors))('the table of this file is that of the corpus', () => {
+  const corpus: string[] = JSON.parse(readFileSync(vectors, 'utf8'))
+  // Only the length of the long one matters.
+  expect(expected.map(([endpoint]) => endpoint.slice(0, 100))).toEqual(corpus.map((endpoint) => endpoint.slice(0, 100)))
+})
+
+test.each(expected)('N35 T1: an authorization endpoint is refused or opened as exactly one argument: %j', async (endpoint, argument) => {
+  const opener = fakeOpener()
+  if (argument === undefined) {
+    expect(() => browserUrl(endpoint)).toThrow(refused)
+    if (URL.canParse(endpoint))
+      await expect(openBrowser(new URL(endpoint), { env: opener.env, platform: 'linux' })).rejects.toThrow(refused)
+    expect(opener.calls()).toEqual([])
+  } else {
+    await expect(openBrowser(browserUrl(endpoint), { env: opener.env, platform: 'linux' })).resolves.toBe(true)
+    expect(opener.calls()).toEqual([[argument]])
+  }
+})
+
+test('N35: http is opened only to this machine', () => {
+  expect(browserUrl('http://127.0.0.1:8080/authorize?x=1').href).toBe('http://127.0.0.1:8080/authorize?x=1')
+  expect(browserUrl('http://[::1]:8080/authorize').href).toBe('http://[::1]:8080/authorize')
+  expect(() => browserUrl('http://127.0.0.1.evil.example/')).toThrow(refused)
+  expect(() => browserUrl('https://user:hunter2hunter2@as.example/')).toThrow(
+    expect.objectContaining({ message: expect.not.stringContaining('hunter2') })
+  )
+})
+
+const href = 'https://as.example/authorize?a=1&b=2'
+
+test.each([
+  ['linux', { DISPLAY: ':0' }, [['xdg-open', href]]],
+  ['linux', { WAYLAND_DISPLAY: 'wayland-0' }, [['xdg-open', href]]],
+  ['linux', {}, []],
+  ['darwin', {}, [['/usr/bin/open', href]]],
+  ['win32', { SystemRoot: 'C:\\Windows' }, [['C:\\Windows\\System32\\rundll32.exe', 'url.dll,FileProtocolHandler', href]]],
+  [
+    'linux',
+    { WSL_DISTRO_NAME: 'Debian' },
+    [
+      ['wslview', href],
+      ['/mnt/c/Windows/System32/rundll32.exe', 'url.dll,FileProtocolHandler', href]
+    ]
+  ],
+  [
+    'linux',
+    { BROWSER: 'firefox --new-tab:lynx --url=%s', DISPLAY: ':0' },
+    [
+      ['firefox', '--new-tab', href],
+      ['lynx', `--url=${href}`],
+      ['xdg-open', href]
+    ]
+  ]
+])('T1: on %s with %j the openers are argument vectors: %j', (platform, env, vectors) => {
+  expect(openers(href, env as Record<string, string>, platform)).toEqual(vectors)
+})
+
+test('a $BROWSER whose path holds a space is one program', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mcpauth opener '))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const program = join(folder, 'my browser')
+  writeFileSync(program, '')
+  expect(openers(href, { BROWSER: program }, 'linux')).toEqual([[program, href]])
+})
+
+test('an opener that is absent, fails, or is refused by the system says that no browser was opened', async () => {
+  await expect(openBrowser(new URL(href), { env: { PATH: '/nonexistent', DISPLAY: ':0' }, platform: 'linux' })).resolves.toBe(false)
+  const failing = fakeOpener('xdg-open', 3)
+  await expect(openBrowser(new URL(href), { env: failing.env, platform: 'linux' })).resolves.toBe(false)
+  expect(failing.calls()).toEqual([[href]])
+  await expect(openBrowser(new URL(href), { env: {}, platform: 'linux' })).resolves.toBe(false)
+})
+
+test('when the first of $BROWSER fails the next is tried', async () => {
+  const opener = fakeOpener('second')
+  await expect(openBrowser(new URL(href), { env: { ...opener.env, BROWSER: 'missing:second -x' }, platform: 'linux' })).resolves.toBe(true)
+  expect(opener.calls()).toEqual([['-x', href]])
+})
+
+const strace = spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0
+
+test.skipIf(!strace)('T1: strace sees one execve of the opener with the URL as its only argument, and no shell', () => {
+  const opener = fakeOpener()
+  const folder = opener.env.PATH as string
+  const script = join(folder, 'open.mjs')
+  const trace = join(folder, 'trace')
+  const hostile = "https://as.example/$(touch pwned)'||id||'?a=1&calc.exe"
+  writeFileSync(
+    script,
+    `import { openBrowser } from ${JSON.stringify(resolve('packages/oauth/src/open-browser.ts'))}
+     if (!(await openBrowser(new URL(${JSON.stringify(hostile)}), { env: ${JSON.stringify(opener.env)}, platform: 'linux' }))) process.exit(9)`
+  )
+  const run = spawnSync('strace', ['-f', '-s', '4096', '-e', 'trace=execve', '-o', trace, process.execPath, script], { encoding: 'utf8' })
+  expect(run.stderr).toBe('')
+  expect(run.status).toBe(0)
+  const started = readFileSync(trace, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('execve(') && line.endsWith('= 0'))
+    .map((line) => /execve\("([^"]+)", \[(.*?)\], /.exec(line)?.slice(1) ?? [line])
+  expect(started).toHaveLength(2)
+  expect(started[1]).toEqual([join(folder, 'xdg-open'), `"xdg-open", "https://as.example/$(touch%20pwned)'||id||'?a=1&calc.exe"`])
+  expect(existsSync(join(folder, 'pwned'))).toBe(false)
+})
