@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references to environment variables are written so.
 import { invalidOption, McpAuthError } from './errors.ts'
 
 /** Environment variables, as `process.env` has them. Tests and embedders give their own. */

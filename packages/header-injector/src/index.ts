@@ -1,0 +1,2 @@
+export type { HeaderValue } from './header-source.ts'
+export { type HeadersOptions, withHeaders } from './with-headers.ts'
