@@ -1,0 +1,6 @@
+export type { FaultPoint, StoreProbe } from './fault-points.ts'
+export { type FileLock, type FileLockOptions, fileLock, type HeldLock } from './file-lock.ts'
+export { type FileStoreOptions, fileStore } from './file-store.ts'
+export type { KernelLock, KernelLocks } from './kernel-lock.ts'
+export { memoryStore } from './memory-store.ts'
+export { storeFileName } from './store-key.ts'

@@ -1,0 +1,104 @@
+import { closeSync, constants, openSync, readFileSync, readlinkSync, readSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { Holder } from './lock-timeout.ts'
+import { createNew, temporaryName } from './private-file.ts'
+
+/** Who made a `.lock`, on disk beside it as `.owner`. It says enough to prove that its process is dead. */
+export interface LockOwner extends Holder {
+  readonly v: 1
+  /** When the process started, in the kernel's clock ticks since boot; empty where `/proc` is absent. */
+  readonly start: string
+  /** This boot of this machine. */
+  readonly boot: string
+  /** The pid namespace, in which alone the pid means something. */
+  readonly pidns: string
+  /** The guard that is held with it; empty when there is none. */
+  readonly guard: string
+  /** The identity of the `.lock` this is about. */
+  readonly lock: string
+}
+
+/** This process, as an owner. */
+export function thisProcess(): Omit<LockOwner, 'guard' | 'lock'> {
+  return { v: 1, pid: process.pid, start: startOf(process.pid)?.start ?? '', boot: bootId(), pidns: pidNamespace(), host: hostname() }
+}
+
+/** Leaves word of who holds the lock. Written beside and renamed, so that nobody reads half of it. */
+export function writeOwner(path: string, owner: LockOwner): void {
+  const temporary = temporaryName(path)
+  const file = openSync(temporary, createNew, 0o600)
+  try {
+    writeSync(file, JSON.stringify(owner))
+  } finally {
+    closeSync(file)
+  }
+  try {
+    renameSync(temporary, path)
+  } catch (error) {
+    unlinkSync(temporary)
+    throw error
+  }
+}
+
+/** What the last holder left, or undefined: absent, not ours to read, or not in this form. */
+export function readOwner(path: string): LockOwner | undefined {
+  try {
+    const file = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
+    try {
+      const buffer = Buffer.alloc(4096)
+      const value: unknown = JSON.parse(buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, 0)))
+      return isOwner(value) ? value : undefined
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the process that made the lock lives. `unknown`: on another machine, in another boot, or in another pid namespace. */
+export function stateOfOwner(owner: LockOwner, self: Omit<LockOwner, 'guard' | 'lock'>): 'alive' | 'dead' | 'unknown' {
+  if (owner.boot === '' || owner.boot !== self.boot || owner.host !== self.host || owner.pidns !== self.pidns) return 'unknown'
+  const now = startOf(owner.pid)
+  if (!now) return 'dead'
+  // A pid is used again, with another start time; a zombie has let go of everything.
+  return now.start !== owner.start || now.state === 'Z' || now.state === 'X' ? 'dead' : 'alive'
+}
+
+function startOf(pid: number): { start: string; state: string } | undefined {
+  let stat: string
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  } catch {
+    return undefined
+  }
+  // The command's name stands in parentheses and may hold anything, also spaces and parentheses.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return { state: fields[0] ?? '', start: fields[19] ?? '' }
+}
+
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  } catch {
+    // Without /proc nobody can be proven dead, and an orphan is removed only after it has stood still.
+    return ''
+  }
+}
+
+function pidNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    return ''
+  }
+}
+
+function isOwner(value: unknown): value is LockOwner {
+  if (typeof value !== 'object' || value === null) return false
+  const owner = value as Record<string, unknown>
+  const texts = ['start', 'boot', 'pidns', 'host', 'guard', 'lock']
+  return (
+    owner.v === 1 && Number.isSafeInteger(owner.pid) && (owner.pid as number) > 0 && texts.every((name) => typeof owner[name] === 'string')
+  )
+}

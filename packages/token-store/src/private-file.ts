@@ -1,0 +1,194 @@
+import { randomBytes } from 'node:crypto'
+import { type BigIntStats, constants, lstatSync, type Stats } from 'node:fs'
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { McpAuthError } from '@mcpauth/core'
+
+const { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } = constants
+// Absent on Windows, where a link needs a privilege to be made.
+const O_NOFOLLOW: number = constants.O_NOFOLLOW ?? 0
+// A named pipe planted in place of a file would otherwise hold open() for ever.
+const O_NONBLOCK: number = constants.O_NONBLOCK ?? 0
+
+/** Opens a new file for writing: never through a link, never one that exists. */
+export const createNew: number = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW
+
+/** Told about a file whose permissions were found too wide. */
+export type OnWideMode = (path: string, mode: number, tightened: boolean) => void
+
+/**
+ * The bytes of a private file, or undefined when there is none. Refuses links, what is not a regular file, and files of other users (root's
+ * are taken: a mounted secret is root's). Takes group's and others' permissions away where it may.
+ *
+ * @throws `MCPAUTH_STORE_UNSAFE`, `MCPAUTH_STORE_UNAVAILABLE`
+ */
+export async function readPrivateFile(path: string, maxBytes: number, onWideMode: OnWideMode): Promise<Uint8Array | undefined> {
+  const handle = await openPrivateFile(path)
+  if (!handle) return undefined
+  try {
+    const stat = await handle.stat()
+    refuseUnsafe(path, stat)
+    await tighten(path, handle, stat, onWideMode)
+    return await readBounded(handle, maxBytes)
+  } catch (error) {
+    throw unavailable(`reading ${path}`, error)
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Puts a private file in place in one step: a new temporary file, synced, renamed over the old one, the folder synced.
+ * Whoever reads sees the old bytes or the new ones, also after a power cut.
+ *
+ * @param at Called between the steps, by tests.
+ * @throws `MCPAUTH_STORE_UNAVAILABLE` disk full, read-only, no permission; the old file is untouched.
+ */
+export async function replacePrivateFile(
+  path: string,
+  bytes: Uint8Array,
+  at?: (point: 'temp-written' | 'temp-synced' | 'renamed') => void | Promise<void>
+): Promise<void> {
+  refuseUnsafeTarget(path)
+  const temporary = temporaryName(path)
+  try {
+    const handle = await open(temporary, createNew, 0o600)
+    try {
+      // A umask can only have taken bits away, which would leave a file that its owner cannot read.
+      await handle.chmod(0o600)
+      await handle.writeFile(bytes)
+      await at?.('temp-written')
+      await handle.sync()
+      await at?.('temp-synced')
+    } finally {
+      await handle.close()
+    }
+    await rename(temporary, path)
+    await at?.('renamed')
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined)
+    throw unavailable(`writing ${path}`, error)
+  }
+  await syncFolder(dirname(path))
+}
+
+/** A name for a new file beside `path` that nobody can guess; {@link isTemporaryOf} finds what a crash left. */
+export function temporaryName(path: string): string {
+  return `${path}.${randomBytes(8).toString('hex')}.tmp`
+}
+
+/** Whether `name` is a temporary file of the record, lock or guard whose names begin with `stem`. */
+export function isTemporaryOf(stem: string, name: string): boolean {
+  return name.startsWith(`${stem}.`) && /\.[0-9a-f]{16}\.tmp$/.test(name)
+}
+
+/** Whether a file or folder belongs to this user, or to root. Always true where there are no owners. */
+export function isTrustedOwner(stat: { uid: number | bigint }): boolean {
+  const own = process.geteuid?.()
+  return own === undefined || Number(stat.uid) === own || Number(stat.uid) === 0
+}
+
+/** The identity of a file: two that have this in common are one. */
+export function identityOf(stat: BigIntStats): string {
+  return `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`
+}
+
+/** `lstat` in whole numbers, or undefined when there is nothing. */
+export function lstatOf(path: string): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false })
+}
+
+/** The code of a system error, `ENOSPC`. */
+export function systemCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : undefined
+}
+
+/** Something that must not be trusted stands where a private file belongs. */
+export function unsafe(path: string, fact: string, hint: string): McpAuthError {
+  return new McpAuthError('MCPAUTH_STORE_UNSAFE', `${path} ${fact}`, { hint })
+}
+
+const advice: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full: free some space',
+  EDQUOT: 'the disk quota is used up: free some space',
+  EFBIG: 'the file-size limit is reached: raise it',
+  EROFS: 'the file system is read-only: name a writable folder with MCPAUTH_AUTH_DIR',
+  EACCES: 'this user may not write there: correct the permissions, or name another folder with MCPAUTH_AUTH_DIR',
+  EPERM: 'this user may not write there: correct the owner, or name another folder with MCPAUTH_AUTH_DIR',
+  ENOENT: 'the folder is missing and cannot be made: name another one with MCPAUTH_AUTH_DIR',
+  ENOTDIR: 'a file stands where a folder belongs: name another folder with MCPAUTH_AUTH_DIR'
+}
+
+/** A typed error for what the file system refused. System errors hold a path and a code, so they can be its cause. */
+export function unavailable(doing: string, error: unknown): McpAuthError {
+  if (McpAuthError.is(error)) return error
+  const code = systemCode(error)
+  return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `${doing} failed${code ? `: ${code}` : ''}`, {
+    hint: (code && advice[code]) ?? 'check the folder, or name another one with MCPAUTH_AUTH_DIR',
+    cause: error
+  })
+}
+
+async function openPrivateFile(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'ENOENT') return undefined
+    if (code === 'ELOOP' || code === 'EMLINK') throw isLink(path)
+    throw unavailable(`reading ${path}`, error)
+  }
+}
+
+function isLink(path: string): McpAuthError {
+  return unsafe(path, 'is a symbolic link', 'remove the link: a token cache is never reached through one')
+}
+
+function refuseUnsafe(path: string, stat: Stats | BigIntStats): void {
+  if (stat.isSymbolicLink()) throw isLink(path)
+  if (!stat.isFile()) throw unsafe(path, 'is not a regular file', 'remove it')
+  if (!isTrustedOwner(stat)) throw unsafe(path, 'belongs to another user', 'remove it, or name a folder of your own with MCPAUTH_AUTH_DIR')
+}
+
+function refuseUnsafeTarget(path: string): void {
+  // rename() would replace a link and leave its target alone; but somebody planted it, and that is worth an error.
+  const stat = lstatOf(path)
+  if (stat) refuseUnsafe(path, stat)
+}
+
+async function tighten(path: string, handle: FileHandle, stat: Stats, onWideMode: OnWideMode): Promise<void> {
+  const own = process.geteuid?.()
+  if (own === undefined || (stat.mode & 0o077) === 0) return
+  const tightened =
+    stat.uid === own &&
+    (await handle.chmod(0o600).then(
+      () => true,
+      () => false
+    ))
+  onWideMode(path, stat.mode & 0o777, tightened)
+}
+
+async function readBounded(handle: FileHandle, maxBytes: number): Promise<Uint8Array> {
+  // One byte more than allowed tells a file that is too large, however large it is or grows.
+  const buffer = Buffer.alloc(Math.min(maxBytes, (await handle.stat()).size) + 1)
+  let filled = 0
+  while (filled < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return buffer.subarray(0, filled)
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(folder, O_RDONLY)
+    await handle.sync()
+  } catch {
+    // Not every platform and file system can sync a folder; the record is in place all the same.
+  } finally {
+    await handle?.close()
+  }
+}
