@@ -1,13 +1,22 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-// Vitest is told nothing about time: a test that waits, waits for an event, and its limit only ends one that hangs.
+// A test that waits, waits for an event; the limit only ends one that hangs.
 const limits = { testTimeout: 120_000, hookTimeout: 120_000 }
+const undici7 = fileURLToPath(new URL('tests/node_modules/undici7', import.meta.url))
 
 export default defineConfig({
   test: {
+    // 2 cores, and tests that start processes of their own.
+    maxWorkers: 2,
     projects: [
       { test: { name: 'packages', include: ['packages/*/test/**/*.test.ts'], ...limits } },
-      { test: { name: 'tests', include: ['tests/**/*.test.ts'], ...limits } }
+      { test: { name: 'tests', include: ['tests/**/*.test.ts'], ...limits } },
+      // Everything on the wire once more with the other undici that the packages take as their peer.
+      {
+        resolve: { alias: [{ find: /^undici$/, replacement: undici7 }] },
+        test: { name: 'undici 7', include: ['tests/{interfaces,fetch,transports}/**/*.test.ts', 'packages/refresh-on-401/test/**/*.test.ts'], ...limits }
+      }
     ]
   }
 })

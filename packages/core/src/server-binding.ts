@@ -84,7 +84,8 @@ function originOf(origin: string | URL | undefined): string | undefined {
 function pathCovered(path: string, prefix: string, origin: string): boolean {
   // The path goes on the wire as it is, so the plain form is checked first and is the only fast one.
   if (!isPlain(path)) {
-    if (!path.startsWith('/')) return false
+    // No parser writes spaces, control characters or a fragment here; who does, is covered by nothing.
+    if (!path.startsWith('/') || /[\u0000-\u0020#]/.test(path)) return false
     for (const form of [path, decodeSeparators(path)]) {
       if (!URL.canParse(origin + form)) return false
       const parsed = new URL(origin + form)
@@ -106,7 +107,7 @@ function underPrefix(path: string, prefix: string): boolean {
 function isPlain(path: string): boolean {
   const end = path.indexOf('?')
   const pathname = end === -1 ? path : path.slice(0, end)
-  return pathname.startsWith('/') && !/%|\\|\/\.|\/\/|;|[\u0000-\u0020]/.test(pathname)
+  return pathname.startsWith('/') && !/%|\\|\/\.|\/\/|;|#|[\u0000-\u0020]/.test(pathname)
 }
 
 /** What a server sees that decodes separators and dots before it resolves them, however often they are wrapped. */

@@ -12,7 +12,6 @@ import {
   parseChallenges,
   type Refusal,
   type ReplayPolicy,
-  type Road,
   replaying,
   requestUrl,
   safeText,
