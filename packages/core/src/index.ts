@@ -25,7 +25,15 @@ export { knownBytes, type ReplayableRequest, readBytes, replayableRequest, withB
 export { type HeaderPairs, headerPairs, headerValue, requestUrl, withHeaderValues } from './request-headers.ts'
 export { safeText } from './safe-text.ts'
 export { createSecretRegistry, type LiteralRegistry, literals, type SecretRegistry, secrets } from './secret-registry.ts'
-export { type BindOptions, bindTo, canonicalServerUrl, isLoopbackHost, parseServerUrl, type ServerBinding } from './server-binding.ts'
+export {
+  type BindOptions,
+  bindTo,
+  canonicalServerUrl,
+  isLoopbackHost,
+  parseServerUrl,
+  type RequestTarget,
+  type ServerBinding
+} from './server-binding.ts'
 export type { AccessToken, Refusal, TokenSource } from './token-source.ts'
 export type { ClientRecord, HeldRecord, StoreKey, TokenRecord, TokenStore, TransactOptions } from './token-store.ts'
 export { type TransportClass, type TransportLike, type WrapTransportOptions, wrapTransport } from './wrap-transport.ts'

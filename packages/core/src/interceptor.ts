@@ -39,14 +39,15 @@ export interface DispatchHandler {
 export interface DispatchOptions {
   readonly path: string
   readonly method: string
-  readonly origin?: string | URL | undefined
-  readonly headers?: unknown
-  readonly body?: unknown
-  readonly query?: Record<string, unknown> | undefined
-  readonly headersTimeout?: number | null | undefined
-  readonly bodyTimeout?: number | null | undefined
-  /** For undici's redirect interceptor further in; 0 keeps it from following. */
-  readonly maxRedirections?: number | undefined
+  readonly origin?: string | URL
+  // biome-ignore lint/suspicious/noExplicitAny: what undici takes here differs between its majors; read it with headerPairs()
+  readonly headers?: any
+  // biome-ignore lint/suspicious/noExplicitAny: the same; read it with knownBytes()
+  readonly body?: any
+  // biome-ignore lint/suspicious/noExplicitAny: the same
+  readonly query?: Record<string, any>
+  readonly headersTimeout?: number | null
+  readonly bodyTimeout?: number | null
 }
 
 /** Sends one request. The return value is only a drain hint. */

@@ -1,5 +1,4 @@
 import { invalidOption, McpAuthError } from './errors.ts'
-import type { DispatchOptions } from './interceptor.ts'
 
 /** Options of {@link bindTo}. */
 export interface BindOptions {
@@ -9,11 +8,17 @@ export interface BindOptions {
   dangerouslyAllowHttp?: boolean
 }
 
+/** Where a request goes: the part of a dispatch that is compared. */
+export interface RequestTarget {
+  readonly origin?: string | URL | undefined
+  readonly path: string
+}
+
 /** Which requests belong to one MCP server. */
 export interface ServerBinding {
   readonly server: URL
   /** Whether a request goes to the bound server, by what is really sent on the wire. */
-  covers(request: Pick<DispatchOptions, 'origin' | 'path'>): boolean
+  covers(request: RequestTarget): boolean
 }
 
 /**
@@ -65,7 +70,7 @@ export function bindTo(server: string | URL, options: BindOptions = {}): ServerB
   let lastOrigin: unknown
   let lastOriginMatches = false
 
-  function covers(request: Pick<DispatchOptions, 'origin' | 'path'>): boolean {
+  function covers(request: RequestTarget): boolean {
     if (request.origin !== lastOrigin || typeof lastOrigin !== 'string') {
       lastOrigin = request.origin
       lastOriginMatches = originOf(request.origin) === url.origin
