@@ -49,7 +49,7 @@ export function withBearer(server: string | URL, source: BearerSource & BearerOp
 
   return describeLayer(
     (dispatch, road) => {
-      const bound = road?.bind === 'origin' ? bindTo(server, { ...source, bind: 'origin' }) : bindTo(server, source)
+      const bound = bindTo(server, { ...source, bind: source.bind ?? road?.bind ?? 'path' })
       return (options, handler) =>
         bound.covers(options) ? replaying(dispatch, options, handler, policy, road) : dispatch(options, handler)
     },

@@ -53,7 +53,7 @@ export function withHeaders(
 
   return describeLayer(
     (dispatch, road) => {
-      const bound = road?.bind === 'origin' ? bindTo(server, { ...binding, bind: 'origin' }) : bindTo(server, binding)
+      const bound = bindTo(server, { ...binding, bind: binding.bind ?? road?.bind ?? 'path' })
       if (values.dynamic.length === 0) {
         return (request, handler) => dispatch(bound.covers(request) ? withHeaderValues(request, values.fixed) : request, handler)
       }

@@ -1,0 +1,61 @@
+import { withBearer } from '@mcpauth/bearer-env'
+import type { AccessToken, Interceptor } from '@mcpauth/core'
+import { withHeaders } from '@mcpauth/header-injector'
+import { withRefreshOn401 } from '@mcpauth/refresh-on-401'
+
+/** One way to put a credential on a request, and how to recognise that credential wherever it turns up. */
+export interface CredentialLayer {
+  title: string
+  make(server: string): Interceptor | Interceptor[]
+  /** Lower-case names that nothing but the layer sets. */
+  names: string[]
+}
+
+/** Stands in every secret of every layer. */
+export const canary = 'canary-4f1d'
+
+const token: AccessToken = { value: `${canary}-token`, scheme: 'DPoP', generation: 1, origin: 'stored' }
+const environment = { TOKEN: `${canary}-token`, KEY: `${canary}-key` }
+
+/** Every layer that sets headers, and those that are used together. */
+export const credentialLayers: readonly CredentialLayer[] = [
+  {
+    title: 'withBearer, env',
+    make: (server) => withBearer(server, { env: 'TOKEN', environment }),
+    names: ['authorization']
+  },
+  {
+    title: 'withBearer, a promise',
+    make: (server) => withBearer(server, { get: async () => `${canary}-token` }),
+    names: ['authorization']
+  },
+  {
+    title: 'withHeaders, texts',
+    make: (server) => withHeaders(server, { 'X-API-Key': `${canary}-key`, Cookie: `session=${canary}` }),
+    names: ['x-api-key', 'cookie']
+  },
+  {
+    title: 'withHeaders, variables and promises',
+    make: (server) => withHeaders(server, { 'X-API-Key': { env: 'KEY' }, 'X-Tenant': async () => `${canary}-tenant` }, { environment }),
+    names: ['x-api-key', 'x-tenant']
+  },
+  {
+    title: 'withRefreshOn401, DPoP',
+    make: (server) =>
+      withRefreshOn401(server, {
+        schemes: ['dpop'],
+        current: () => token,
+        renew: async () => token,
+        authorize: ({ value }) => ({ authorization: `DPoP ${value}`, dpop: `${canary}-proof` })
+      }),
+    names: ['authorization', 'dpop']
+  },
+  {
+    title: 'withHeaders before withBearer',
+    make: (server) => [
+      withHeaders(server, { 'X-API-Key': { env: 'KEY' } }, { environment }),
+      withBearer(server, { env: 'TOKEN', environment })
+    ],
+    names: ['x-api-key', 'authorization']
+  }
+]
