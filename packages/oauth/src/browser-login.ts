@@ -52,7 +52,7 @@ export function browserLogin(options: BrowserLoginOptions = {}): Login {
       const timer = setTimeout(() => ending.abort(nobodyCame(checked, timeoutMs)), timeoutMs)
       const over = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
       try {
-        return await Promise.race([listener.callback(state, over), showTo(checked, state, listener, over)])
+        return await Promise.race([listener.callback(state, over, server), showTo(checked, state, listener, over)])
       } finally {
         clearTimeout(timer)
         // Ends the prompt when the listener was first, and the other way round.

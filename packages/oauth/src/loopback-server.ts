@@ -20,8 +20,10 @@ export interface LoopbackServer {
   /**
    * The first redirect with this `state`. Everything else that arrives is answered and ignored, however much of it there is.
    * The tab that brought it keeps loading until `finish` or `close`.
+   *
+   * @param server The MCP server's name, for a tab that nobody finishes.
    */
-  callback(state: string, signal: AbortSignal): Promise<URLSearchParams>
+  callback(state: string, signal: AbortSignal, server?: string): Promise<URLSearchParams>
   /** Answers the waiting tab. */
   finish(page: CallbackPage): void
   close(): void
@@ -95,7 +97,8 @@ export async function listenForCallback(options: LoopbackOptions = {}): Promise<
 
   return {
     redirectUri: `http://${authority}${path}`,
-    callback(state, signal) {
+    callback(state, signal, server) {
+      if (server !== undefined) shown = { ...shown, server }
       return new Promise((settle, fail) => {
         const give = (): void => fail(signal.reason)
         if (signal.aborted) return give()
@@ -168,7 +171,7 @@ function cannotListen(code: string | undefined, address: string, port: number): 
 
 function show(response: ServerResponse, page: CallbackPage): void {
   const html = callbackPage(page)
-  response.writeHead(page.outcome === 'failure' ? 400 : 200, { ...headers, 'content-length': Buffer.byteLength(html) }).end(html)
+  response.writeHead(200, { ...headers, 'content-length': Buffer.byteLength(html) }).end(html)
 }
 
 const refusals: Readonly<Record<number, string>> = {
