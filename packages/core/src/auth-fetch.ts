@@ -101,6 +101,7 @@ function openRoad(
   const networkEnd = options.authorizationServerDispatcher
   const road: Road = {
     network: stack(connectionsOf(list), networkEnd ? (o, h) => networkEnd.dispatch(o, h) : end),
+    ...(networkEnd || options.dispatcher ? {} : { networkOver: (other) => stack(connectionsOf(list), other) }),
     closed: roadOptions.closed,
     bind: roadOptions.bind ?? 'path',
     ...(roadOptions.refused ? { refused: roadOptions.refused } : {})

@@ -70,6 +70,11 @@ export interface Layer {
 export interface Road {
   /** The end of the road, for requests to authorization servers: the caller's dispatcher, proxy and CA, but none of the layers. */
   readonly network: Dispatch
+  /**
+   * `network` with another end, for a source that checks the addresses it connects to. Absent where the caller chose the dispatcher: then only `network` leads
+   * where the caller wants requests to go.
+   */
+  readonly networkOver?: (end: Dispatch) => Dispatch
   /** Aborted when the road is closed. */
   readonly closed: AbortSignal
   /** How far the layers' bindings reach: the server's path, or its whole origin (the legacy SSE transport announces its POST endpoint). */

@@ -1,6 +1,6 @@
 import { lookup as systemLookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
-import { type Dispatch, type DispatchController, isLoopbackHost, McpAuthError } from '@mcpauth/core'
+import { type Dispatch, type DispatchController, isLoopbackHost, McpAuthError, type Road } from '@mcpauth/core'
 
 /** Where an address lies. `never`: nobody's authorization server is there (link-local, metadata services, multicast, documentation, translated forms). */
 type Zone = 'public' | 'loopback' | 'private' | 'never'
@@ -104,32 +104,37 @@ export function addressGuard({ server, dangerouslyAllowHttp = false, lookup: res
 /**
  * How requests to authorization servers leave this program.
  *
- * - `given`: a dispatcher that the caller chose (a proxy, a CA, a test). It is used as it is, so only what {@link AddressGuard.checkUrl} sees is checked.
- * - otherwise an agent of our own that checks every address it connects to. Through `HTTP_PROXY` and `HTTPS_PROXY` it is the proxy that
- *   resolves, so there too only `checkUrl` binds. Every request gets a fresh connection: a token request on an idle socket that has died
- *   could not be told from one that was answered.
+ * - Where the caller chose a dispatcher (a proxy, a CA, a test), or a layer stands in undici's own `compose`: through that, as it is. Only what
+ *   {@link AddressGuard.checkUrl} sees is checked there.
+ * - Otherwise through an agent of our own that checks every address it connects to. With `HTTP_PROXY` or `HTTPS_PROXY` it is the proxy that
+ *   resolves, so there too only `checkUrl` binds. Every request gets a fresh connection: a token request on an idle socket that has died could
+ *   not be told from one that was answered.
+ *
+ * @param road The road, or `{ network }` with the dispatch that was given. Absent: there is no road yet.
  */
-export function guardedNetwork(guard: AddressGuard, given?: Dispatch): { dispatch: Dispatch; close(): Promise<void> } {
-  if (given) return { dispatch: given, close: () => Promise.resolve() }
-  let agent: { dispatch: Dispatch; close(): Promise<void> } | undefined
-  // Loaded with the first request: it costs 70 ms at start-up.
-  const load = async (): Promise<{ dispatch: Dispatch }> => {
-    const { EnvHttpProxyAgent } = await import('undici')
-    agent ??= new EnvHttpProxyAgent({ pipelining: 0, connect: { lookup: guard.lookup } }) as never
-    return agent as NonNullable<typeof agent>
-  }
-  const dispatch: Dispatch = (options, handler) => {
-    if (agent) return agent.dispatch(options, handler)
-    load().then(
-      (loaded) => loaded.dispatch(options, handler),
-      (error: Error) => handler.onResponseError?.(neverStarted, error)
-    )
-    return true
-  }
-  return { dispatch, close: async () => await agent?.close() }
+export function guardedNetwork(guard: AddressGuard, road?: Pick<Road, 'network' | 'networkOver'>): Dispatch {
+  if (road?.networkOver) return road.networkOver(guardedAgent(guard))
+  return road ? road.network : guardedAgent(guard)
 }
 
-/** Stands in where undici itself could not be loaded. */
+function guardedAgent({ lookup }: AddressGuard): Dispatch {
+  let agent: { dispatch: Dispatch } | undefined
+  // Loaded with the first request: it costs 70 ms at start-up. It keeps no idle connection, so nothing has to close it.
+  const load = async (): Promise<{ dispatch: Dispatch }> => {
+    const { EnvHttpProxyAgent } = await import('undici')
+    agent ??= new EnvHttpProxyAgent({ pipelining: 0, connect: { lookup } }) as unknown as { dispatch: Dispatch }
+    return agent
+  }
+  return (options, handler) => {
+    if (agent) return agent.dispatch(options, handler)
+    load()
+      .then((loaded) => loaded.dispatch(options, handler))
+      .catch((error: Error) => handler.onResponseError?.(neverStarted, error))
+    return true
+  }
+}
+
+/** Stands in where a request could not even be begun. */
 const neverStarted: DispatchController = { aborted: true, reason: null, paused: false, abort() {}, pause() {}, resume() {} }
 
 const reasons: Record<Exclude<Zone, 'public'>, string> = {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo, LookupFunction } from 'node:net'
 import { resolve } from 'node:path'
-import type { McpAuthError } from '@mcpauth/core'
+import { authFetch, type Dispatch, describeLayer, type McpAuthError, type Road } from '@mcpauth/core'
 import { expect, onTestFinished, test } from 'vitest'
 import { addressGuard, guardedNetwork } from '../src/address-guard.ts'
 
@@ -131,8 +131,7 @@ test('T4: the canary behind a name that resolves to this machine receives no con
 
   const reach = (server: string): Promise<string> => {
     const guard = addressGuard({ server: new URL(server), lookup: answering(names), dangerouslyAllowHttp: true })
-    const { dispatch, close } = guardedNetwork(guard)
-    onTestFinished(close)
+    const dispatch = guardedNetwork(guard)
     return new Promise((settle) => {
       dispatch(
         { origin: `http://as.example.com:${port}`, path: '/', method: 'GET' },
@@ -151,4 +150,41 @@ test('T4: the canary behind a name that resolves to this machine receives no con
   // The control: the same name is reached for a server on this machine, so the canary does listen.
   await expect(reach('http://localhost:1/mcp')).resolves.toBe('200')
   expect(connections).toBe(1)
+})
+
+test('T4: on a road of its own the guard is in the network end; where the caller chose a dispatcher, that one is used', async () => {
+  const roads: Road[] = []
+  const server = new URL('http://127.0.0.1:1/mcp')
+  const layer = describeLayer(
+    (dispatch, road) => {
+      if (road) roads.push(road)
+      return (options, handler) => dispatch(options, handler)
+    },
+    { kind: 'observer', server, sets: [] }
+  )
+  const given: Dispatch = (_options, handler) => {
+    handler.onResponseError?.({} as never, new Error('the given dispatcher'))
+    return true
+  }
+  await using own = authFetch(layer)
+  await using chosen = authFetch(layer, { dispatcher: { dispatch: given } })
+  await Promise.allSettled([own(server), chosen(server)])
+
+  const guard = addressGuard({
+    server: new URL('https://mcp.example.com/mcp'),
+    dangerouslyAllowHttp: true,
+    lookup: answering({ 'mcp.example.com': ['93.184.216.34'], 'as.example.com': ['127.0.0.1'] })
+  })
+  const ends = roads.map(
+    (road) =>
+      new Promise((settle) => {
+        const handler = { onRequestStart() {}, onResponseStart() {}, onResponseData() {}, onResponseEnd() {} }
+        const onResponseError = (_controller: unknown, error: Error): void => settle(error.message)
+        guardedNetwork(guard, road)({ origin: 'http://as.example.com:1', path: '/', method: 'GET' }, { ...handler, onResponseError })
+      })
+  )
+  expect((await Promise.all(ends)).sort()).toEqual([
+    expect.stringContaining('a host is at as.example.com (127.0.0.1)'),
+    'the given dispatcher'
+  ])
 })
