@@ -1,7 +1,8 @@
 import type { Dispatcher } from 'undici'
 import { compose, connectionsOf, listOf, stack } from './compose.ts'
 import { invalidOption, McpAuthError } from './errors.ts'
-import type { Dispatch, Interceptor, Road } from './interceptor.ts'
+import { globalResponse } from './global-response.ts'
+import type { Dispatch, DispatchHandler, Interceptor, Road } from './interceptor.ts'
 import { knownBytes, withBody } from './request-body.ts'
 import { loadUndici, requireNode, type Undici } from './undici.ts'
 
@@ -109,30 +110,28 @@ function openRoad(
   const dispatch = composed(end, road)
   const { headersTimeoutMs } = options
   const timed: Dispatch = headersTimeoutMs === undefined ? dispatch : (o, h) => dispatch({ ...o, headersTimeout: headersTimeoutMs }, h)
-  const dispatcherFor = dispatcherFactory(undici)
-  const withoutBody = dispatcherFor(timed)
+  const withoutBody = handlingOldHandlers(undici, timed)
 
   return {
     fetch(url, init, bytes) {
       // fetch turns every body into a one-shot generator; the bytes are put back, so that they can be signed and sent again. On a 303 there is none any more.
-      const target = bytes ? dispatcherFor((o, h) => timed(o.body == null ? o : withBody(o, bytes), h)) : withoutBody
+      const dispatcher = bytes ? handlingOldHandlers(undici, (o, h) => timed(o.body == null ? o : withBody(o, bytes), h)) : withoutBody
       // The types of two undici copies, and of the DOM, differ where the values do not: this is the one place where they meet.
-      return undici.fetch(url, { ...init, dispatcher: target } as never) as unknown as Promise<Response>
+      return undici.fetch(url, { ...init, dispatcher } as never) as unknown as Promise<Response>
     },
     close: async () => await own?.close()
   }
 }
 
-/** Makes dispatchers that `undici.fetch` takes, out of a dispatch function. */
-function dispatcherFactory(undici: Undici): (run: Dispatch) => Dispatcher {
-  class End extends undici.Dispatcher {
-    constructor(run: Dispatch) {
-      super()
-      this.dispatch = run as never
+/** A dispatcher for `undici.fetch`. That of undici 7 passes handlers of the old shape, and only a composed Dispatcher translates them. */
+function handlingOldHandlers(undici: Undici, run: Dispatch): DispatcherLike {
+  return {
+    dispatch(options, handler) {
+      if (typeof handler.onRequestStart === 'function') return run(options, handler)
+      class End extends undici.Dispatcher {}
+      return new End().compose(() => (o, h) => run(o, h as DispatchHandler)).dispatch(options as never, handler as never)
     }
   }
-  // undici 7 hands a bare Dispatcher handlers of its old shape; what went through compose gets the new one.
-  return (run) => new End(run).compose((next) => (o, h) => next(o, h))
 }
 
 function defaultDispatcher(undici: Undici): Dispatcher {
@@ -147,28 +146,16 @@ function proxyConfigured(env: NodeJS.ProcessEnv = process.env): boolean {
 }
 
 /** The parts of a fetch call that are looked at. What `new URL` and fetch would throw quotes the URL, which may hold a password. */
-function requestOf(input: string | URL | Request, init: RequestInit): { url: string; init: RequestInit; bytes: Uint8Array | undefined } {
+function requestOf(input: string | URL, init: RequestInit): { url: string; init: RequestInit; bytes: Uint8Array | undefined } {
   if (typeof input === 'object' && !(input instanceof URL)) throw invalidOption('url', 'is a Request', 'pass the URL and an init object')
-  const text = String(input)
-  if (!URL.canParse(text)) throw invalidOption('url', 'is not an absolute URL')
-  const url = new URL(text)
+  if (typeof input === 'string' && !URL.canParse(input)) throw invalidOption('url', 'is not an absolute URL')
+  const url = typeof input === 'string' ? new URL(input) : input
   if (url.username || url.password) throw invalidOption('url', 'holds a user name or password', 'credentials are given to a layer')
-  return { url: text, init, bytes: init.body === null || init.body === undefined ? undefined : bodyBytes(init.body) }
+  return { url: url.href, init, bytes: init.body === null || init.body === undefined ? undefined : bodyBytes(init.body) }
 }
 
 function bodyBytes(body: unknown): Uint8Array | undefined {
   return body instanceof URLSearchParams ? Buffer.from(String(body)) : knownBytes(body)
-}
-
-/** Statuses whose answers have no body (Fetch §2.2.6, and 205). */
-const bodiless = new Set([204, 205, 304])
-
-/** The SDKs ask `instanceof Response`, and only the global class is one. */
-function globalResponse(response: Response): Response {
-  const { body, status, statusText, headers, url, redirected } = response
-  const copy = new Response(bodiless.has(status) ? null : body, { status, statusText, headers: headers as Headers })
-  Object.defineProperties(copy, { url: { value: url }, redirected: { value: redirected } })
-  return copy
 }
 
 /** Our own error from inside fetch's `TypeError: fetch failed`; any other as it is. */
