@@ -1,0 +1,67 @@
+import { type ParsedUrlQueryInput, stringify } from 'node:querystring'
+import { type DispatchOptions, headerPairs } from '@mcpauth/core'
+
+/** The values of a field in the order of their lines; undefined when the message has none. `name` in lower case. */
+type Fields = (name: string) => readonly string[] | undefined
+
+/** A request, as far as a signature can see it. */
+export interface RequestMessage {
+  readonly kind: 'request'
+  readonly method: string
+  /** Lower case. */
+  readonly scheme: string
+  /** Lower case, without the scheme's default port. */
+  readonly authority: string
+  /** Path and query, exactly as sent. */
+  readonly target: string
+  readonly fields: Fields
+}
+
+/** A response, with the request it answers where that is known. */
+export interface ResponseMessage {
+  readonly kind: 'response'
+  readonly status: number
+  readonly fields: Fields
+  readonly request?: RequestMessage | undefined
+}
+
+/** What is signed or verified. */
+export type HttpMessage = RequestMessage | ResponseMessage
+
+/** A lookup over headers in any form undici or node hands out. The table is made at the first lookup: many signatures cover no field. */
+export function fieldsOf(headers: unknown): Fields {
+  let table: Map<string, string[]> | undefined
+  return (name) => {
+    table ??= tableOf(headers)
+    return table.get(name)
+  }
+}
+
+function tableOf(headers: unknown): Map<string, string[]> {
+  const table = new Map<string, string[]>()
+  for (const [name, value] of headerPairs(headers)) {
+    const key = name.toLowerCase()
+    const values = table.get(key)
+    if (values) values.push(...[value].flat())
+    else table.set(key, [value].flat())
+  }
+  return table
+}
+
+/** The authority of a `Host` header or a URL in its normal form (RFC 9421 §2.2.3); undefined when it is none. */
+export function normalAuthority(host: string, scheme: string): string | undefined {
+  const text = `${scheme}://${host.trim()}`
+  if (/[/?#@\\\s]/.test(host.trim()) || !URL.canParse(text)) return undefined
+  return new URL(text).host
+}
+
+/**
+ * A request as undici will write it: with its `query` in the path. undici's own serialiser is node's `querystring`; written into the path here, nothing can
+ * differ between what is signed and what is sent.
+ */
+export function withQueryInPath(options: DispatchOptions): DispatchOptions {
+  const { query, ...rest } = options
+  if (!query || /[?#]/.test(options.path)) return options
+  const text = stringify(query as ParsedUrlQueryInput)
+  return { ...rest, path: text === '' ? options.path : `${options.path}?${text}` }
+}
