@@ -1,0 +1,276 @@
+import { type AuthChallenge, type HeldRecord, McpAuthError, publish, type TokenRecord } from '@mcpauth/core'
+import { grantedRecord } from './access-token.ts'
+import { authorizationCode, checkPkce } from './authorization-code.ts'
+import type { AuthorizationServerClient } from './authorization-server-client.ts'
+import { type AuthorizationTarget, findTarget } from './authorization-target.ts'
+import { type ClientIdentity, identify } from './client-identity.ts'
+import type { DiscoveryContext } from './discovery.ts'
+import { type DpopJwk, generateDpopJwk } from './dpop.ts'
+import { dpopJwkOf } from './dpop-proofs.ts'
+import { type Grant, type GrantRequest, type ProofMaker, tokenEndpoint } from './grants/grant.ts'
+import type { Login, OpenLogin } from './login.ts'
+import { OAuthResponseError } from './oauth-response-error.ts'
+import type { Settings } from './options.ts'
+import { challengedScope, scopeCovers, scopeUnion, scopeWords, selectScope } from './scope-selection.ts'
+import type { TokenResponse } from './token-response.ts'
+
+/** What an authorization works with. */
+export interface AuthorizationContext {
+  settings: Settings
+  discovery: DiscoveryContext
+  network: AuthorizationServerClient
+  proofs: (jwk: DpopJwk) => ProofMaker
+}
+
+/** What is wanted, and why. */
+export interface AuthorizationWish {
+  /** Of the answer that made it necessary; empty when the user asked for it. */
+  challenges: readonly AuthChallenge[]
+  /** Widens what is asked for: a step-up (N29). */
+  addedScope?: string | undefined
+  /** In place of the option. */
+  scope?: string | undefined
+  /** The token that is no good; a stored one that differs is taken instead. */
+  stale: { value: string } | undefined
+  /** The registration that was kept is suspect. */
+  registerAnew?: boolean
+  signal?: AbortSignal | undefined
+}
+
+/** How it ended. */
+export type AuthorizationOutcome = { kind: 'adopted' | 'granted'; record: TokenRecord }
+
+/** Two minutes for a grant in another process, and some. */
+const recordDeadlineMs = 180_000
+
+/**
+ * A login by a person: under the `login` lock, so that of several processes one opens a browser and the others take its token. The record's own
+ * lock is held only to write: a person takes minutes.
+ *
+ * @throws `MCPAUTH_LOGIN_FAILED`, and what discovery, registration and the token endpoint throw
+ */
+export async function authorizeByLogin(
+  context: AuthorizationContext,
+  login: Login,
+  wish: AuthorizationWish
+): Promise<AuthorizationOutcome> {
+  const { store, key, loginTimeoutMs } = context.settings
+  const lock = { ...key, kind: 'login' } as const
+  return await store.transact(
+    lock,
+    async () => {
+      const stored = await store.read(key)
+      if (isEnough(stored, wish, context.settings.now())) return { kind: 'adopted', record: stored as TokenRecord }
+      publish('mcpauth:login:started', { server: key.url })
+      try {
+        const record = await loginWithRetry(context, login, wish, stored)
+        publish('mcpauth:login:finished', { server: key.url, issuer: record.issuer })
+        return { kind: 'granted', record }
+      } catch (error) {
+        publish('mcpauth:login:failed', { server: key.url, code: McpAuthError.is(error) ? error.code : undefined })
+        throw error
+      }
+    },
+    { deadlineMs: loginTimeoutMs + recordDeadlineMs, ...(wish.signal ? { waiter: wish.signal } : {}) }
+  )
+}
+
+/** A registration that the server has forgotten is made anew once. */
+async function loginWithRetry(
+  context: AuthorizationContext,
+  login: Login,
+  wish: AuthorizationWish,
+  stored: TokenRecord | undefined
+): Promise<TokenRecord> {
+  const target = await targetOf(context, wish, stored)
+  checkPkce(target.authorizationServer, context.settings.dangerouslyAllowMissingPkceMetadata === true)
+  const first = await oneLogin(context, login, wish, stored, target, wish.registerAnew === true)
+  return first === 'forgotten' ? ((await oneLogin(context, login, wish, stored, target, true)) as TokenRecord) : first
+}
+
+async function oneLogin(
+  context: AuthorizationContext,
+  login: Login,
+  wish: AuthorizationWish,
+  stored: TokenRecord | undefined,
+  target: AuthorizationTarget,
+  registerAnew: boolean
+): Promise<TokenRecord | 'forgotten'> {
+  const open = await login()
+  try {
+    const { identity, scope } = await whoAndWhat(context, wish, stored, target, {
+      redirectUri: open.redirectUri,
+      grantTypes: ['authorization_code', 'refresh_token'],
+      registerAnew
+    })
+    const { ask, facts } = request(context, wish, stored, target, identity, scope)
+    const answer = await answerOf(ask, open, identity)
+    if (answer === 'forgotten') return answer
+    const record = await writeGrant(context, (before) => grantedRecord(before, answer, facts(answer), context.settings.now()))
+    open.finish?.()
+    return record
+  } catch (error) {
+    open.finish?.(error)
+    throw error
+  } finally {
+    open.close?.()
+  }
+}
+
+async function answerOf(ask: GrantRequest, open: OpenLogin, identity: ClientIdentity): Promise<TokenResponse | 'forgotten'> {
+  try {
+    return await authorizationCode(ask, open)
+  } catch (error) {
+    const unknownClient = error instanceof OAuthResponseError && error.error === 'invalid_client'
+    if (unknownClient && identity.source === 'stored') return 'forgotten'
+    throw error
+  }
+}
+
+/**
+ * A grant that needs no person: under the record's lock, so that one process asks and the others take what it got. Discovery and registration come
+ * before the lock, because registration takes one of its own.
+ */
+export async function authorizeByGrant(
+  context: AuthorizationContext,
+  grant: Grant,
+  wish: AuthorizationWish
+): Promise<AuthorizationOutcome> {
+  const { store, key, now } = context.settings
+  const stored = await store.read(key)
+  if (isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
+  const target = await targetOf(context, wish, stored)
+  const { identity, scope } = await whoAndWhat(context, wish, stored, target, {
+    redirectUri: undefined,
+    grantTypes: [grant.grantType],
+    registerAnew: wish.registerAnew === true,
+    clientOptional: grant.clientOptional === true
+  })
+  const { ask, facts } = request(context, wish, stored, target, identity, scope)
+  return await store.transact(
+    key,
+    async (held) => {
+      const before = await held.read()
+      if (isEnough(before, wish, now())) return { kind: 'adopted', record: before as TokenRecord }
+      const answer = await grant(ask)
+      return { kind: 'granted', record: await write(held, grantedRecord(before, answer, facts(answer), now())) }
+    },
+    { deadlineMs: recordDeadlineMs }
+  )
+}
+
+/** A grant with a person in it (a code to type elsewhere): asked under the `login` lock. */
+export function loginByGrant(context: AuthorizationContext, grant: Grant, wish: AuthorizationWish): Promise<AuthorizationOutcome> {
+  const { store, key, loginTimeoutMs, now } = context.settings
+  return store.transact(
+    { ...key, kind: 'login' },
+    async () => {
+      const stored = await store.read(key)
+      if (isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
+      publish('mcpauth:login:started', { server: key.url })
+      const target = await targetOf(context, wish, stored)
+      const { identity, scope } = await whoAndWhat(context, wish, stored, target, {
+        redirectUri: undefined,
+        grantTypes: [grant.grantType, 'refresh_token'],
+        registerAnew: wish.registerAnew === true
+      })
+      const { ask, facts } = request(context, wish, stored, target, identity, scope)
+      const answer = await grant(ask)
+      const record = await writeGrant(context, (before) => grantedRecord(before, answer, facts(answer), now()))
+      publish('mcpauth:login:finished', { server: key.url, issuer: record.issuer })
+      return { kind: 'granted', record }
+    },
+    { deadlineMs: loginTimeoutMs + recordDeadlineMs, ...(wish.signal ? { waiter: wish.signal } : {}) }
+  )
+}
+
+/** Whether what is stored makes asking needless: another process was faster. */
+function isEnough(record: TokenRecord | undefined, { stale, addedScope }: AuthorizationWish, nowMs: number): boolean {
+  if (!record?.access_token || record.access_token === stale?.value) return false
+  if (record.expires_at_unix !== undefined && record.expires_at_unix * 1000 <= nowMs) return false
+  return scopeCovers(scopeWords(record.scope), scopeWords(addedScope))
+}
+
+async function targetOf(
+  { settings, discovery }: AuthorizationContext,
+  wish: AuthorizationWish,
+  stored: TokenRecord | undefined
+): Promise<AuthorizationTarget> {
+  const url = wish.challenges.map(({ parameters }) => parameters.resource_metadata).find((value) => value !== undefined)
+  const loggedIn = stored?.access_token !== undefined || stored?.refresh_token !== undefined
+  return await findTarget(settings, { ...discovery, signal: wish.signal }, { url, allowForeign: !loggedIn }, stored?.issuer)
+}
+
+async function whoAndWhat(
+  { settings, network }: AuthorizationContext,
+  wish: AuthorizationWish,
+  stored: TokenRecord | undefined,
+  { authorizationServer, metadata }: AuthorizationTarget,
+  how: { redirectUri: string | undefined; grantTypes: readonly string[]; registerAnew: boolean; clientOptional?: boolean }
+): Promise<{ identity: ClientIdentity; scope: string | undefined }> {
+  const chosen = selectScope({
+    option: wish.scope ?? settings.scope,
+    challenged: challengedScope(wish.challenges),
+    resourceScopes: metadata?.scopesSupported,
+    serverScopes: authorizationServer.scopes_supported,
+    wantsRefresh: how.grantTypes.includes('refresh_token')
+  })
+  // N29: what was requested before, granted or not, and what is challenged now.
+  const scope = wish.addedScope === undefined ? chosen : scopeUnion(stored?.requested_scope ?? settings.scope, wish.addedScope)
+  const identity = await identify(settings, {
+    server: authorizationServer,
+    network,
+    scope,
+    issuerInUse: stored?.client?.client_id === settings.client?.clientId ? stored?.issuer : undefined,
+    clientOptional: false,
+    signal: wish.signal,
+    ...how
+  })
+  return { identity, scope }
+}
+
+function request(
+  context: AuthorizationContext,
+  wish: AuthorizationWish,
+  stored: TokenRecord | undefined,
+  target: AuthorizationTarget,
+  identity: ClientIdentity,
+  scope: string | undefined
+): { ask: GrantRequest; facts: (answer: TokenResponse) => Parameters<typeof grantedRecord>[2] } {
+  const { settings, network, proofs } = context
+  const { authorizationServer, resource } = target
+  const jwk = settings.dpop ? (dpopJwkOf(stored) ?? generateDpopJwk()) : undefined
+  const ask: GrantRequest = {
+    server: settings.server,
+    authorizationServer,
+    client: identity.client,
+    clientAuth: identity.clientAuth,
+    network,
+    resource,
+    scope,
+    dpop: jwk && proofs(jwk),
+    env: settings.env,
+    now: settings.now,
+    signal: wish.signal
+  }
+  return {
+    ask,
+    facts: () => ({
+      issuer: authorizationServer.issuer,
+      tokenEndpoint: tokenEndpoint(ask).href,
+      resource,
+      requestedScope: scope,
+      client: identity.record,
+      dpopKey: jwk
+    })
+  }
+}
+
+function writeGrant({ settings }: AuthorizationContext, make: (before: TokenRecord | undefined) => TokenRecord): Promise<TokenRecord> {
+  return settings.store.transact(settings.key, async (held) => await write(held, make(await held.read())), { deadlineMs: recordDeadlineMs })
+}
+
+async function write(held: HeldRecord, record: TokenRecord): Promise<TokenRecord> {
+  await held.write(record)
+  return record
+}

@@ -1,0 +1,137 @@
+import { McpAuthError, safeText } from '@mcpauth/core'
+import {
+  type AuthorizationServer,
+  allowInsecureRequests,
+  type Client,
+  type ClientAuth,
+  customFetch,
+  processGenericTokenEndpointResponse,
+  type TokenEndpointRequestOptions
+} from 'oauth4webapi'
+import type { AuthorizationServerClient, RequestLimits } from '../authorization-server-client.ts'
+import { OAuthResponseError } from '../oauth-response-error.ts'
+import type { Environment } from '../secret-source.ts'
+import { readTokenResponse, type TokenResponse } from '../token-response.ts'
+
+/** The proofs of one DPoP key (RFC 9449), and the nonces that servers want in them. */
+export interface ProofMaker {
+  proof(request: { method: string; url: URL; accessToken?: string }): string
+  /** Takes the nonce of an answer; true when it is a new one. */
+  observe(url: URL, headers: Headers): boolean
+}
+
+/** Everything a grant needs to ask a token endpoint. */
+export interface GrantRequest {
+  /** The MCP server. */
+  readonly server: URL
+  readonly authorizationServer: AuthorizationServer
+  readonly client: Client
+  readonly clientAuth: ClientAuth
+  readonly network: AuthorizationServerClient
+  /** RFC 8707, verbatim; undefined only where the user left it out by option. */
+  readonly resource: string | undefined
+  /** Space-separated. */
+  readonly scope: string | undefined
+  readonly dpop: ProofMaker | undefined
+  readonly env: Environment
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * One way to get tokens: a function that asks and resolves with the answer. Its properties say how it is to be treated.
+ *
+ * Ready-made: `clientCredentials()`, `deviceLogin()`, `refreshTokenOnly()`, `jwtBearer()`, `workloadIdentity()`, `enterpriseAuthorization()`.
+ */
+export type Grant = ((ask: GrantRequest) => Promise<TokenResponse>) & {
+  /** `grant_type`, for a registration. */
+  readonly grantType: string
+  /** A person takes part: asked once across processes, and never in the background. */
+  readonly interactive?: boolean
+  /** Works without a client of its own. */
+  readonly clientOptional?: boolean
+}
+
+/** Additional parameters of every token request: the resource (N23) and, where one is asked for, the scope. */
+export function grantParameters(ask: GrantRequest, more: Record<string, string> = {}): Record<string, string> {
+  return {
+    ...(ask.resource === undefined ? {} : { resource: ask.resource }),
+    ...(ask.scope === undefined ? {} : { scope: ask.scope }),
+    ...more
+  }
+}
+
+/**
+ * Sends one token request and reads its answer. A `use_dpop_nonce` is answered once with the nonce (RFC 9449 §8).
+ *
+ * @param send What to send, built by oauth4webapi.
+ * @throws `MCPAUTH_OAUTH_RESPONSE`, `MCPAUTH_NETWORK`, `MCPAUTH_TIMEOUT`, `MCPAUTH_ADDRESS_REFUSED`
+ */
+export async function askForToken(
+  ask: GrantRequest,
+  what: string,
+  send: (options: TokenEndpointRequestOptions) => Promise<Response>,
+  limits: RequestLimits = {}
+): Promise<TokenResponse> {
+  const endpoint = tokenEndpoint(ask)
+  for (let attempt = 1; ; attempt += 1) {
+    const headers: Record<string, string> = ask.dpop ? { dpop: ask.dpop.proof({ method: 'POST', url: endpoint }) } : {}
+    const response = await built(() => send({ ...requestOptions(ask, what, limits), headers }))
+    const fresh = ask.dpop?.observe(endpoint, response.headers) ?? false
+    try {
+      return await checked(ask, await readTokenResponse(response, what), what)
+    } catch (error) {
+      if (!(fresh && attempt === 1 && error instanceof OAuthResponseError && error.error === 'use_dpop_nonce')) throw error
+    }
+  }
+}
+
+/** The options that make oauth4webapi send through our client. It sees https everywhere, except where our own guard lets a loopback server pass. */
+export function requestOptions(ask: GrantRequest, what: string, limits: RequestLimits): TokenEndpointRequestOptions {
+  return {
+    [customFetch]: (url: string, init: { method: string; headers: Record<string, string>; body?: unknown }) =>
+      ask.network.send(
+        new URL(url),
+        what,
+        { method: 'POST', headers: init.headers, ...(init.body == null ? {} : { body: String(init.body) }) },
+        { signal: ask.signal, ...limits }
+      ),
+    // Which http is let through is the address guard's to say: it knows which loopback belongs to whom.
+    [allowInsecureRequests]: true
+  }
+}
+
+/** The URL that token requests go to; that for certificates where the client uses one (RFC 8705 §5). */
+export function tokenEndpoint({ authorizationServer, client }: GrantRequest): URL {
+  const alias = client.use_mtls_endpoint_aliases ? authorizationServer.mtls_endpoint_aliases?.token_endpoint : undefined
+  const endpoint = alias ?? authorizationServer.token_endpoint
+  if (endpoint === undefined || !URL.canParse(endpoint)) {
+    throw new McpAuthError('MCPAUTH_DISCOVERY_FAILED', `${safeText(authorizationServer.issuer)} has no token endpoint`, {
+      hint: 'give tokenUrl if you know it'
+    })
+  }
+  return new URL(endpoint)
+}
+
+/** Runs something of oauth4webapi; its errors may carry codes and tokens in their causes, so only the text of its own checks is kept. */
+export async function built<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (McpAuthError.is(error)) throw error
+    throw new McpAuthError('MCPAUTH_OAUTH_RESPONSE', `the request cannot be made: ${safeText((error as Error).message)}`)
+  }
+}
+
+/** Only what oauth4webapi takes for a conforming answer is used. */
+async function checked(ask: GrantRequest, body: TokenResponse, what: string): Promise<TokenResponse> {
+  const response = new Response(JSON.stringify(body), { headers: { 'content-type': 'application/json' } })
+  const recognizedTokenTypes = { n_a: () => undefined }
+  try {
+    await processGenericTokenEndpointResponse(ask.authorizationServer, ask.client, response, { recognizedTokenTypes })
+  } catch (error) {
+    throw new OAuthResponseError(`${what}: ${safeText((error as Error).message)}`, { status: 200 })
+  }
+  return body
+}

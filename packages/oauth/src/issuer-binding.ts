@@ -1,0 +1,25 @@
+import { McpAuthError, safeText, type TokenRecord } from '@mcpauth/core'
+
+/**
+ * Whether the tokens of a record belong to one of the authorization servers that the resource names now. A record that does not say (written
+ * elsewhere) belongs to none of them for certain, so it is bound only to the server's own origin (T2).
+ */
+export function belongsToIssuer(record: TokenRecord, issuers: readonly string[], server: URL): boolean {
+  if (record.issuer !== undefined) return issuers.includes(record.issuer)
+  return issuers.some((issuer) => URL.canParse(issuer) && new URL(issuer).origin === server.origin)
+}
+
+/**
+ * Credentials that a user registered somewhere are never used anywhere else (N15, N16).
+ *
+ * @param clientIssuer Where the client was registered, as far as anyone knows.
+ * @throws `MCPAUTH_CLIENT_MISMATCH`
+ */
+export function checkClientIssuer(clientId: string, clientIssuer: string | undefined, issuer: string): void {
+  if (clientIssuer === undefined || clientIssuer === issuer) return
+  throw new McpAuthError(
+    'MCPAUTH_CLIENT_MISMATCH',
+    `the client ${safeText(clientId, 80)} is registered at ${safeText(clientIssuer)}, but the server now uses ${safeText(issuer)}`,
+    { hint: 'register a client at the new authorization server and give its id, with client.issuer' }
+  )
+}

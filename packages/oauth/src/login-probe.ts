@@ -1,0 +1,19 @@
+import { type AuthChallenge, parseChallenges } from '@mcpauth/core'
+import type { AuthorizationServerClient } from './authorization-server-client.ts'
+
+/**
+ * Asks the MCP server for something without a credential, to see its challenge: a login before the first request would otherwise not know the
+ * scope and the metadata that the challenge names.
+ *
+ * @returns The challenges; none when the server did not refuse.
+ */
+export async function probeServer(network: AuthorizationServerClient, server: URL, signal?: AbortSignal): Promise<AuthChallenge[]> {
+  const request = {
+    method: 'POST' as const,
+    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+    // Harmless where it is answered: a ping changes nothing and opens no session.
+    body: '{"jsonrpc":"2.0","id":"mcpauth","method":"ping"}'
+  }
+  const response = await network.send(server, 'the MCP server', request, { deadlineMs: 10_000, signal })
+  return response.status === 401 ? parseChallenges(response.headers.get('www-authenticate') ?? undefined) : []
+}

@@ -1,0 +1,128 @@
+import { type AccessToken, McpAuthError, publish, type StoreKey, type TokenRecord, type TokenStore } from '@mcpauth/core'
+import { refreshedRecord } from './access-token.ts'
+import { mayHaveArrived } from './authorization-server-client.ts'
+import { OAuthResponseError } from './oauth-response-error.ts'
+import type { TokenResponse } from './token-response.ts'
+
+/** One refresh, asked for by whoever noticed first. */
+export interface RefreshTask {
+  store: TokenStore
+  key: StoreKey
+  /** The token that is not to be used any more: refused, expired, or about to. */
+  stale: Pick<AccessToken, 'generation' | 'value'> | undefined
+  now: () => number
+  /** A record that could not be written and is newer than what the store has. */
+  unsaved: () => TokenRecord | undefined
+  /** Whether the record's refresh token may still be sent; false means that the resource has moved to another authorization server. */
+  mayRefresh: (record: TokenRecord) => Promise<boolean>
+  /** Sends the refresh token of this very record. */
+  send: (record: TokenRecord, refreshToken: string) => Promise<TokenResponse>
+}
+
+/** How it ended. `impossible` deletes nothing, except for `dead`: then this generation is gone from the store. */
+export type RefreshOutcome =
+  | { kind: 'adopted'; record: TokenRecord }
+  | { kind: 'refreshed'; record: TokenRecord; saved: boolean }
+  | {
+      kind: 'impossible'
+      why: 'no-refresh-token' | 'moved' | 'dead' | 'refused'
+      record: TokenRecord | undefined
+      error?: OAuthResponseError
+    }
+
+/** Discovery (30 s), a refresh (60 s), the same once more when the connection broke: whoever waits longer waits for something else. */
+const lockDeadlineMs = 180_000
+
+/**
+ * Lock → read again → ask → write → release (DESIGN, "One refresh, whatever happens"). Many processes share one refresh token, and a server that
+ * detects reuse revokes everything: so never without the lock, and never a remembered refresh token.
+ *
+ * @throws `MCPAUTH_LOCK_TIMEOUT`, `MCPAUTH_NETWORK`, `MCPAUTH_TIMEOUT`, `MCPAUTH_OAUTH_RESPONSE` (5xx, 429, not JSON): nothing has been deleted.
+ */
+export async function refreshOnce(task: RefreshTask): Promise<RefreshOutcome> {
+  return await task.store.transact(
+    task.key,
+    async (held) => {
+      const record = newer(await held.read(), task.unsaved())
+      if (record && isUsable(record, task)) return { kind: 'adopted', record }
+      if (!record?.refresh_token) return { kind: 'impossible', why: 'no-refresh-token', record }
+      if (!(await task.mayRefresh(record))) return { kind: 'impossible', why: 'moved', record }
+      held.lost.throwIfAborted()
+      const refreshToken = record.refresh_token
+      let response: TokenResponse
+      try {
+        response = await sendOnceMoreWhenDropped(() => task.send(record, refreshToken))
+      } catch (error) {
+        return await afterRefusal(error)
+      }
+      return await keep(refreshedRecord(record, response, task.now()))
+
+      /** The server said no. Only its clear word kills the grant, and only this generation of it (rule 6). */
+      async function afterRefusal(error: unknown): Promise<RefreshOutcome> {
+        if (!(error instanceof OAuthResponseError) || !isRefusal(error)) throw error
+        const now = await held.read()
+        if (now?.access_token && !isSameGrant(now, record as TokenRecord)) return { kind: 'adopted', record: now }
+        if (error.error !== 'invalid_grant') return { kind: 'impossible', why: 'refused', record, error }
+        await held.clear()
+        publish('mcpauth:token:cleared', { server: task.key.kind === 'server' ? task.key.url : '', generation: record?.generation ?? 0 })
+        return { kind: 'impossible', why: 'dead', record: await held.read(), error }
+      }
+
+      /** Written before anyone uses it (rule 5). */
+      async function keep(next: TokenRecord): Promise<RefreshOutcome> {
+        const now = await held.read().catch(() => undefined)
+        // The lock was lost meanwhile and somebody has moved on; ours would overwrite a newer grant.
+        if (now?.refresh_token !== undefined && now.refresh_token !== refreshToken && (now.generation ?? 0) >= (next.generation ?? 0)) {
+          return { kind: 'adopted', record: now }
+        }
+        return { kind: 'refreshed', record: next, saved: await written(() => held.write(next)) }
+      }
+    },
+    { deadlineMs: lockDeadlineMs }
+  )
+}
+
+/** Whether a record makes a refresh needless: its token is neither the stale one nor over. */
+function isUsable(record: TokenRecord, { stale, now }: RefreshTask): boolean {
+  if (!record.access_token) return false
+  if (stale && record.access_token === stale.value) return false
+  return record.expires_at_unix === undefined || record.expires_at_unix * 1000 > now()
+}
+
+function newer(stored: TokenRecord | undefined, unsaved: TokenRecord | undefined): TokenRecord | undefined {
+  return unsaved && (unsaved.generation ?? 0) > (stored?.generation ?? 0) ? unsaved : stored
+}
+
+function isSameGrant(a: TokenRecord, b: TokenRecord): boolean {
+  return (a.generation ?? 0) === (b.generation ?? 0) && a.refresh_token === b.refresh_token
+}
+
+/** A no to this refresh token, as against a server that cannot answer now. */
+function isRefusal({ status, error }: OAuthResponseError): boolean {
+  if (status === 429 || status >= 500 || error === undefined) return false
+  return error !== 'temporarily_unavailable' && error !== 'slow_down' && error !== 'server_error'
+}
+
+/** Rule 7: a connection that broke after the request was sent. Once more, at once, under the lock: servers that allow it allow it for seconds. */
+async function sendOnceMoreWhenDropped(send: () => Promise<TokenResponse>): Promise<TokenResponse> {
+  try {
+    return await send()
+  } catch (error) {
+    if (!mayHaveArrived(error)) throw error
+    return await send()
+  }
+}
+
+async function written(write: () => Promise<void>): Promise<boolean> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await write()
+      return true
+    } catch (error) {
+      if (attempt < 3) continue
+      const code = McpAuthError.is(error) ? error.code : (error as NodeJS.ErrnoException).code
+      publish('mcpauth:store:warning', { what: 'a refreshed token could not be written and is kept in memory', code })
+      return false
+    }
+  }
+}
