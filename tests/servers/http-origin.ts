@@ -7,6 +7,8 @@ export interface RecordedRequest {
   /** Path and query, as sent. */
   readonly path: string
   readonly headers: IncomingHttpHeaders
+  /** When it came, in milliseconds since the epoch with a fraction. */
+  readonly atMs: number
   /** Absent unless the handler read it. */
   body?: string
   /** Absent until it was answered. */
@@ -42,7 +44,12 @@ export async function startOrigin(options: { port?: number } = {}): Promise<Orig
   }
 
   function serve(request: IncomingMessage, response: ServerResponse): void {
-    const record: RecordedRequest = { method: request.method as string, path: request.url as string, headers: request.headers }
+    const record: RecordedRequest = {
+      method: request.method as string,
+      path: request.url as string,
+      headers: request.headers,
+      atMs: performance.timeOrigin + performance.now()
+    }
     requests.push(record)
     records.set(request, record)
     response.once('close', () => {

@@ -21,6 +21,10 @@ export interface McpServerV1 extends TestMcpServer {
   answers: Answers
   /** Sessions of Streamable HTTP that are alive. */
   readonly sessions: number
+  /** GET streams (and legacy streams) that are open. */
+  readonly openStreams: number
+  /** Breaks every open GET stream; the sessions live on. */
+  dropStreams(): void
   /** Sends a notification to every session's GET stream (and legacy stream). */
   announce(text: string): Promise<void>
 }
@@ -31,18 +35,28 @@ export async function startMcpServerV1(options: McpServerOptions & { answers?: A
   const { origin, close } = await originFor(options)
   const gate = protect(origin, [path, '/sse'], options)
   const waiting = createToolGate()
+  const streams = new Set<ServerResponse>()
   let answers = options.answers ?? 'sse'
   const streamable = streamableSessions((transport) => connect(transport, waiting))
   const legacy = legacySessions((transport) => connect(transport, waiting))
 
+  function watch(stream: ServerResponse): void {
+    streams.add(stream)
+    stream.once('close', () => streams.delete(stream))
+  }
+
   origin.mount(path, async (request, response) => {
     const place = request.method === 'GET' || request.method === 'DELETE' ? request.method : 'POST'
     const admitted = await gate.enter(request, response, place, path)
-    if (admitted) await streamable.serve(request, response, admitted, answers)
+    if (!admitted) return
+    if (place === 'GET') watch(response)
+    await streamable.serve(request, response, admitted, answers)
   })
   if (!options.origin) {
     origin.mount('/sse', async (request, response) => {
-      if (await gate.enter(request, response, 'SSE', '/sse')) await legacy.open(response)
+      if (!(await gate.enter(request, response, 'SSE', '/sse'))) return
+      watch(response)
+      await legacy.open(response)
     })
     origin.mount('/messages', async (request, response) => {
       const admitted = await gate.enter(request, response, 'POST', '/sse')
@@ -61,6 +75,12 @@ export async function startMcpServerV1(options: McpServerOptions & { answers?: A
     },
     get sessions() {
       return streamable.open.size
+    },
+    get openStreams() {
+      return streams.size
+    },
+    dropStreams() {
+      for (const stream of streams) stream.destroy()
     },
     get answers() {
       return answers

@@ -43,6 +43,8 @@ export interface ProtectedResource {
   /** From now on answers 401 to everything at these places, until `admit()`. */
   refuse(...places: Place[]): void
   admit(): void
+  /** The next 401s are sent only once the promise has settled: they arrive late. */
+  holdRefusals(until: Promise<unknown>, times?: number): void
   /** From now on answers with a redirect; undefined switches it off. */
   redirect(to: { status: number; url: string | URL } | undefined): void
 }
@@ -65,6 +67,7 @@ export function protect(origin: Origin, resourcePaths: readonly string[], option
   const refusals: Record<Place, number> = { POST: 0, GET: 0, DELETE: 0, SSE: 0 }
   const refusing = new Set<Place>()
   let expiredUpTo = 0
+  let held: { until: Promise<unknown>; left: number } | undefined
   let redirection: { status: number; url: string | URL } | undefined
 
   const resource = (path: string): string => new URL(path, origin.url).href
@@ -89,8 +92,12 @@ export function protect(origin: Origin, resourcePaths: readonly string[], option
     return { 'www-authenticate': text.length === 0 ? 'Bearer' : `Bearer ${text.join(', ')}` }
   }
 
-  function deny(response: ServerResponse, place: Place, path: string, reason?: string): undefined {
+  async function deny(response: ServerResponse, place: Place, path: string, reason?: string): Promise<undefined> {
     refusals[place] += 1
+    if (held && held.left > 0) {
+      held.left -= 1
+      await held.until
+    }
     const parameters = {
       ...(reason === undefined ? {} : { error: 'invalid_token', error_description: reason }),
       ...(options.challengeScope === undefined ? {} : { scope: options.challengeScope })
@@ -141,6 +148,9 @@ export function protect(origin: Origin, resourcePaths: readonly string[], option
     },
     refuse: (...places) => places.forEach((place) => void refusing.add(place)),
     admit: () => refusing.clear(),
+    holdRefusals(until, times = 1) {
+      held = { until, left: times }
+    },
     redirect(to) {
       redirection = to
     }
