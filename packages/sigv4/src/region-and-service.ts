@@ -42,7 +42,7 @@ export function scopeFromHost(hostname: string): HostScope {
 
 /** The labels before AWS's own domain. */
 function awsLabels(host: string): string[] | undefined {
-  const match = /^(.+)\.(?:(?:vpce\.)?amazonaws\.com(?:\.cn)?|amazonaws\.eu|on\.aws|api\.aws|api\.amazonwebservices\.com\.cn)$/.exec(host)
+  const match = /^(.+?)\.(?:(?:vpce\.)?amazonaws\.com(?:\.cn)?|amazonaws\.eu|on\.aws|api\.aws|api\.amazonwebservices\.com\.cn)$/.exec(host)
   return match?.[1]?.split('.')
 }
 

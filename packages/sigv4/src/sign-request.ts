@@ -27,7 +27,7 @@ export type SignRequest = (request: SignableRequest, credentials: AwsCredentials
  * Makes the signer of one scope. It keeps the day's signing key, the second's date and the last path, which hardly change between requests.
  *
  * Our own and not `@smithy/signature-v4`, against which the tests hold it: that one takes the query as an object (and loses a `__proto__` in it), answers in a
- * promise, where a request with fresh credentials must leave at once, and takes about eight times as long.
+ * promise, where a request with fresh credentials must leave at once, and takes more than five times as long.
  */
 export function requestSigner(scope: SigningScope): SignRequest {
   const rules = pathRulesOf(scope.service)
