@@ -3,4 +3,5 @@ export { type FileLock, type FileLockOptions, fileLock, type HeldLock } from './
 export { type FileStoreOptions, fileStore } from './file-store.ts'
 export type { KernelLock, KernelLocks } from './kernel-lock.ts'
 export { memoryStore } from './memory-store.ts'
-export { storeFileName } from './store-key.ts'
+export { canonicalKey, describeKey, storeFileName } from './store-key.ts'
+export { holdsSomething, type ParsedRecord, parseRecord, serializeRecord, tombstoneOf } from './token-record.ts'
