@@ -122,7 +122,7 @@ export function createSecretMatcher(): SecretMatcher {
     const found: FoundSecret[] = []
     if (places.size === 0 || text.length < minimumForm) return found
     for (let offset = 0; offset < text.length; offset += chunkLength) {
-      const length = chunk.latin1Write(text.slice(offset, offset + chunkLength), 0)
+      const length = chunk.write(text.slice(offset, offset + chunkLength), 0, 'latin1')
       const end = length >>> 2
       for (let i = 0; i < end; i++) {
         const word = words[i] as number

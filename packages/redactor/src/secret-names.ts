@@ -1,0 +1,82 @@
+// Without `_` and `-`, in lower case: `access_token`, `access-token` and `accessToken` are one name.
+const names: ReadonlySet<string> = new Set([
+  'accesskey',
+  'accesstoken',
+  'actortoken',
+  'apikey',
+  'apisecret',
+  'apitoken',
+  'assertion',
+  'authkey',
+  'authorization',
+  'authtoken',
+  'bearertoken',
+  'clientassertion',
+  'clientsecret',
+  'codeverifier',
+  'cookie',
+  'credential',
+  'devicecode',
+  'dpop',
+  'encryptionkey',
+  'idtoken',
+  'idtokenhint',
+  'logintoken',
+  'logouttoken',
+  'mcpsessionid',
+  'passphrase',
+  'passwd',
+  'password',
+  'privatekey',
+  'proxyauthorization',
+  'pwd',
+  'refreshtoken',
+  'registrationaccesstoken',
+  'secret',
+  'secretaccesskey',
+  'secretkey',
+  'sessiontoken',
+  'setcookie',
+  'signingkey',
+  'subjecttoken',
+  'token',
+  'userpassword',
+  'webhooksecret'
+])
+
+const endings = /[_-](?:key|token|secret|password|passwd|passphrase)$/
+
+/** Whether what stands under this key of an object, a form or a log line is a secret. `code` is one in URLs and forms only. */
+export function isSecretKey(key: string): boolean {
+  const lower = key.toLowerCase()
+  return endings.test(lower) || names.has(lower.replace(/[_-]/g, ''))
+}
+
+/** Whether this parameter of a URL or form is a secret. */
+export function isSecretParameter(name: string): boolean {
+  return name === 'code' || name === 'SAMLResponse' || isSecretKey(name)
+}
+
+/** The last three letters of every secret key, so that almost every other key is passed over without being looked at. */
+export const keyEndings: readonly string[] = [
+  ...new Set([...names, 'code', 'key', 'token', 'secret', 'password', 'passwd', 'passphrase', 'samlresponse'].map((name) => name.slice(-3)))
+]
+
+const sensitiveHeaders: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie'])
+
+/** Whether a header's value is always a secret. `name` in any case. */
+export function isSensitiveHeader(name: string): boolean {
+  return sensitiveHeaders.has(name.toLowerCase())
+}
+
+const credentialHeaders: ReadonlySet<string> = new Set(['signature', 'dpop', 'mcp-session-id', 'cf-access-jwt-assertion'])
+const credentialEndings = /-(?:token|key|secret)$|-auth/
+// A challenge is no credential, and is what one needs to see.
+const challengeHeaders: ReadonlySet<string> = new Set(['www-authenticate', 'proxy-authenticate'])
+
+/** Whether a header is named like one that carries a credential. `name` in any case. */
+export function isCredentialHeader(name: string): boolean {
+  const lower = name.toLowerCase()
+  if (challengeHeaders.has(lower) || sensitiveHeaders.has(lower)) return false
+  return credentialHeaders.has(lower) || credentialEndings.test(lower) || isSecretKey(lower)
+}
