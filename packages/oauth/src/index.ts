@@ -1,6 +1,16 @@
 export { type BrowserLoginOptions, browserLogin } from './browser-login.ts'
 export type { TokenEndpointAuthMethod } from './client-authentication.ts'
+export { type ClientMetadataDocumentOptions, clientMetadataDocument } from './client-metadata-document.ts'
+export { clientCredentials } from './grants/client-credentials.ts'
+export { type DeviceLoginOptions, type DevicePrompt, deviceLogin } from './grants/device-code.ts'
 export type { Grant, GrantRequest, ProofMaker } from './grants/grant.ts'
+export { jwtBearer, workloadIdentity } from './grants/jwt-bearer.ts'
+export {
+  type EnterpriseAuthorizationOptions,
+  enterpriseAuthorization,
+  type TokenExchangeOptions,
+  tokenExchange
+} from './grants/token-exchange.ts'
 export type { Login, OpenLogin } from './login.ts'
 export { OAuthResponseError } from './oauth-response-error.ts'
 export type { OAuthStatus } from './oauth-status.ts'

@@ -110,9 +110,8 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   const refreshes = createFlights<RefreshOutcome>()
   const stepUps = new Map<string, number>()
 
-  let road: Road | undefined
-  let own: Dispatch | undefined
-  let onRoad: Dispatch | undefined
+  let roads: ReadonlyArray<{ road: Road; network: Dispatch }> = []
+  let unattached: Dispatch | undefined
   let held: HeldToken | undefined
   let loading: Promise<AccessToken | undefined> | undefined
   let loaded = false
@@ -122,14 +121,19 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   let lastNo: { atMs: number; error: unknown } | undefined
 
   /**
-   * The road's network end; before there is one, the user's dispatcher. Where nobody chose a dispatcher it is an agent of our own, which checks
-   * addresses when it connects.
+   * The network end of the newest road that is open; before there is one, the user's dispatcher. Where nobody chose a dispatcher it is an agent of
+   * our own, which checks addresses when it connects.
    */
   function dispatchNow(): Dispatch {
+    const open = roads.findLast(({ road }) => !road.closed.aborted)
+    if (open) return open.network
     const { dispatcher } = options
-    if (road) onRoad ??= guardedNetwork(guard, road)
-    else own ??= guardedNetwork(guard, dispatcher && { network: (o, h) => dispatcher.dispatch(o, h) })
-    return (onRoad ?? own) as Dispatch
+    unattached ??= guardedNetwork(guard, dispatcher && { network: (o, h) => dispatcher.dispatch(o, h) })
+    return unattached
+  }
+
+  function attach(road: Road): void {
+    roads = [...roads.filter((known) => !known.road.closed.aborted), { road, network: guardedNetwork(guard, road) }]
   }
 
   function current(): AccessToken | undefined | Promise<AccessToken | undefined> {
@@ -485,9 +489,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   return {
     server: settings.server,
     schemes: settings.dpop ? ['dpop', 'bearer'] : ['bearer'],
-    attach: (found) => {
-      road ??= found
-    },
+    attach,
     current,
     renew,
     authorize,

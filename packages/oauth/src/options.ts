@@ -181,26 +181,28 @@ export function checkHttps(name: string, value: unknown, allowHttp: boolean): vo
   if (url.protocol !== 'https:' && !local) throw invalidOption(name, 'is not https')
 }
 
-function checkClient({ clientId, clientSecret, issuer, tokenEndpointAuthMethod, privateKey }: ClientOptions): void {
+/** Checks a client that was registered by hand. */
+export function checkClient(client: ClientOptions, name = 'client'): void {
+  const { clientId, clientSecret, issuer, tokenEndpointAuthMethod, privateKey } = client
   if (typeof clientId !== 'string' || !/^[\x20-\x7e]+$/.test(clientId))
-    throw invalidOption('client.clientId', 'is empty or holds illegal characters')
-  if (clientSecret !== undefined) checkSecretSource('client.clientSecret', clientSecret)
-  if (privateKey !== undefined) checkSecretSource('client.privateKey', privateKey)
-  if (issuer !== undefined && (typeof issuer !== 'string' || !URL.canParse(issuer))) throw invalidOption('client.issuer', 'is not a URL')
+    throw invalidOption(`${name}.clientId`, 'is empty or holds illegal characters')
+  if (clientSecret !== undefined) checkSecretSource(`${name}.clientSecret`, clientSecret)
+  if (privateKey !== undefined) checkSecretSource(`${name}.privateKey`, privateKey)
+  if (issuer !== undefined && (typeof issuer !== 'string' || !URL.canParse(issuer))) throw invalidOption(`${name}.issuer`, 'is not a URL')
   if (tokenEndpointAuthMethod === undefined) return
   if (!authMethods.includes(tokenEndpointAuthMethod)) {
-    throw invalidOption('client.tokenEndpointAuthMethod', `is none of ${authMethods.join(', ')}`)
+    throw invalidOption(`${name}.tokenEndpointAuthMethod`, `is none of ${authMethods.join(', ')}`)
   }
   if (tokenEndpointAuthMethod.startsWith('client_secret') && clientSecret === undefined) {
-    throw invalidOption('client.tokenEndpointAuthMethod', `${tokenEndpointAuthMethod} needs client.clientSecret`)
+    throw invalidOption(`${name}.tokenEndpointAuthMethod`, `${tokenEndpointAuthMethod} needs client.clientSecret`)
   }
   if (tokenEndpointAuthMethod === 'private_key_jwt' && privateKey === undefined) {
-    throw invalidOption('client.tokenEndpointAuthMethod', 'private_key_jwt needs client.privateKey')
+    throw invalidOption(`${name}.tokenEndpointAuthMethod`, 'private_key_jwt needs client.privateKey')
   }
 }
 
 /** N10: https, with a path; a fragment or dot segments would make two names of one document. */
-function checkClientMetadataUrl(value: unknown): void {
+export function checkClientMetadataUrl(value: unknown): void {
   checkHttps('clientMetadataUrl', value, false)
   const url = new URL(value as string)
   if (url.protocol !== 'https:' || url.pathname === '/') throw invalidOption('clientMetadataUrl', 'is not an https URL with a path')

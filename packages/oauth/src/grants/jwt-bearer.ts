@@ -1,0 +1,58 @@
+import { genericTokenEndpointRequest } from 'oauth4webapi'
+import { checkSecretSource, readSecret, type SecretSource } from '../secret-source.ts'
+import type { TokenResponse } from '../token-response.ts'
+import { askForToken, type Grant, type GrantRequest, grantParameters } from './grant.ts'
+
+/** `grant_type` of RFC 7523 §2.1. */
+export const jwtBearerType: string = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+
+/** Exchanges an assertion for tokens (RFC 7523 §2.1). */
+export function jwtBearerGrant(ask: GrantRequest, assertion: string): Promise<TokenResponse> {
+  return askForToken(ask, 'the JWT bearer grant', (options) =>
+    genericTokenEndpointRequest(
+      ask.authorizationServer,
+      ask.client,
+      ask.clientAuth,
+      jwtBearerType,
+      grantParameters(ask, { assertion }),
+      options as never
+    )
+  )
+}
+
+/**
+ * Tokens for a JWT that somebody else has signed (RFC 7523 §2.1). It is read anew for each token.
+ *
+ * @param options `assertion`: where the JWT is.
+ * @throws `MCPAUTH_INVALID_OPTION`
+ */
+export function jwtBearer({ assertion }: { assertion: SecretSource }): Grant {
+  checkSecretSource('grant.assertion', assertion)
+  return Object.assign(async (ask: GrantRequest) => jwtBearerGrant(ask, await readSecret('grant.assertion', assertion, ask.env)), {
+    grantType: jwtBearerType
+  })
+}
+
+/**
+ * Workload identity (SEP-1933, N39): the platform's own JWT, as a Kubernetes service account has it, is exchanged for tokens. A rejected one is
+ * not tried again, and no other grant in its place.
+ *
+ * @param options `token`: where the platform keeps the JWT; it is read anew each time, because platforms rotate it.
+ * @throws `MCPAUTH_INVALID_OPTION`
+ * @example
+ * ```ts
+ * import { withOAuth, workloadIdentity } from '@mcpauth/oauth'
+ *
+ * export const layer = withOAuth('https://mcp.example.com/mcp', {
+ *   client: { clientId: 'batch-job' },
+ *   grant: workloadIdentity({ token: { file: '/var/run/secrets/tokens/mcp' } })
+ * })
+ * ```
+ */
+export function workloadIdentity({ token }: { token: SecretSource }): Grant {
+  checkSecretSource('grant.token', token)
+  return Object.assign(async (ask: GrantRequest) => jwtBearerGrant(ask, await readSecret('grant.token', token, ask.env)), {
+    grantType: jwtBearerType,
+    clientOptional: true
+  })
+}

@@ -1,0 +1,126 @@
+import { invalidOption } from '@mcpauth/core'
+import { type ClientAuth, genericTokenEndpointRequest } from 'oauth4webapi'
+import { clientAuthentication, readPrivateKey, settleAuthMethod } from '../client-authentication.ts'
+import { OAuthResponseError } from '../oauth-response-error.ts'
+import { type ClientOptions, checkClient, checkHttps } from '../options.ts'
+import { checkSecretSource, type Environment, readSecret, type SecretSource } from '../secret-source.ts'
+import type { TokenResponse } from '../token-response.ts'
+import { askForToken, type Grant, type GrantRequest, grantParameters } from './grant.ts'
+import { jwtBearerGrant, jwtBearerType } from './jwt-bearer.ts'
+
+const exchangeType = 'urn:ietf:params:oauth:grant-type:token-exchange'
+const tokenType = 'urn:ietf:params:oauth:token-type:'
+/** The type of an identity assertion authorization grant. */
+const idJag = `${tokenType}id-jag`
+
+/** Options of {@link tokenExchange}. */
+export interface TokenExchangeOptions {
+  /** The token that stands for whoever the new one is for. */
+  subjectToken: SecretSource
+  /** A URN of RFC 8693 §3, or its last word. @default 'access_token' */
+  subjectTokenType?: string
+  /** Who the new token is for, as the authorization server names it. */
+  audience?: string
+}
+
+/**
+ * Exchanges another token for one of this MCP server, at its authorization server (RFC 8693).
+ *
+ * @throws `MCPAUTH_INVALID_OPTION`
+ */
+export function tokenExchange({ subjectToken, subjectTokenType = 'access_token', audience }: TokenExchangeOptions): Grant {
+  checkSecretSource('grant.subjectToken', subjectToken)
+  if (typeof subjectTokenType !== 'string' || subjectTokenType === '') throw invalidOption('grant.subjectTokenType', 'is empty')
+  const grant = async (ask: GrantRequest): Promise<TokenResponse> => {
+    const parameters = {
+      subject_token: await readSecret('grant.subjectToken', subjectToken, ask.env),
+      subject_token_type: subjectTokenType.includes(':') ? subjectTokenType : tokenType + subjectTokenType,
+      requested_token_type: `${tokenType}access_token`,
+      ...(audience === undefined ? {} : { audience })
+    }
+    return await exchange(ask, 'the token exchange', parameters)
+  }
+  return Object.assign(grant, { grantType: exchangeType })
+}
+
+function exchange(ask: GrantRequest, what: string, parameters: Record<string, string>): Promise<TokenResponse> {
+  return askForToken(ask, what, (options) =>
+    genericTokenEndpointRequest(
+      ask.authorizationServer,
+      ask.client,
+      ask.clientAuth,
+      exchangeType,
+      grantParameters(ask, parameters),
+      options as never
+    )
+  )
+}
+
+/** Options of {@link enterpriseAuthorization}. */
+export interface EnterpriseAuthorizationOptions {
+  /** The identity provider. */
+  issuer: string
+  /** Its token endpoint. */
+  tokenUrl: string
+  /** Who we are there. */
+  client: ClientOptions
+  /** Where the person's ID token is; read anew for each token. */
+  idToken: SecretSource
+}
+
+/**
+ * Enterprise-managed authorization (SEP-990, N37): the company's identity provider exchanges the person's ID token for an assertion (ID-JAG), and
+ * the MCP server's authorization server exchanges that for tokens. The company decides; nobody is asked.
+ *
+ * @throws `MCPAUTH_INVALID_OPTION`
+ * @example
+ * ```ts
+ * import { enterpriseAuthorization, withOAuth } from '@mcpauth/oauth'
+ *
+ * export const layer = withOAuth('https://mcp.example.com/mcp', {
+ *   client: { clientId: 'agent', clientSecret: { env: 'AGENT_SECRET' } },
+ *   grant: enterpriseAuthorization({
+ *     issuer: 'https://idp.example.com',
+ *     tokenUrl: 'https://idp.example.com/token',
+ *     client: { clientId: 'agent-at-idp' },
+ *     idToken: { file: '/run/user/1000/id-token' }
+ *   })
+ * })
+ * ```
+ */
+export function enterpriseAuthorization({ issuer, tokenUrl, client, idToken }: EnterpriseAuthorizationOptions): Grant {
+  checkHttps('grant.issuer', issuer, false)
+  checkHttps('grant.tokenUrl', tokenUrl, false)
+  checkClient(client, 'grant.client')
+  checkSecretSource('grant.idToken', idToken)
+
+  async function grant(ask: GrantRequest): Promise<TokenResponse> {
+    const atProvider: GrantRequest = {
+      ...ask,
+      authorizationServer: { issuer, token_endpoint: tokenUrl },
+      client: { client_id: client.clientId },
+      clientAuth: await clientAuthOf(client, ask),
+      dpop: undefined
+    }
+    const assertion = await exchange(atProvider, "the identity provider's token exchange", {
+      subject_token: await readSecret('grant.idToken', idToken, ask.env),
+      subject_token_type: `${tokenType}id_token`,
+      requested_token_type: idJag,
+      audience: ask.authorizationServer.issuer
+    })
+    if (assertion.issued_token_type !== undefined && assertion.issued_token_type !== idJag) {
+      throw new OAuthResponseError("the identity provider's token exchange: the answer is not an ID-JAG", { status: 200 })
+    }
+    return await jwtBearerGrant(ask, assertion.access_token)
+  }
+  return Object.assign(grant, { grantType: jwtBearerType })
+}
+
+/** At the identity provider nothing is discovered: with a secret, RFC 8414's default method. */
+async function clientAuthOf(client: ClientOptions, { env, now }: { env: Environment; now: () => number }): Promise<ClientAuth> {
+  const secret = client.clientSecret && (await readSecret('grant.client.clientSecret', client.clientSecret, env))
+  const pem = client.privateKey && (await readSecret('grant.client.privateKey', client.privateKey, env))
+  const privateKey = pem === undefined ? undefined : readPrivateKey(pem, client.signingAlgorithm, client.keyId)
+  const has = { secret: secret !== undefined, privateKey: privateKey !== undefined }
+  return clientAuthentication(settleAuthMethod(client.tokenEndpointAuthMethod, has, undefined), { secret, privateKey }, now)
+}
