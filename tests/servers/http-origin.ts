@@ -11,8 +11,8 @@ export interface RecordedRequest {
   readonly atMs: number
   /** Absent unless the handler read it. */
   body?: string
-  /** Absent until it was answered. */
-  status?: number
+  /** undefined until the head of the answer was sent. */
+  readonly status: number | undefined
 }
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>
@@ -48,13 +48,13 @@ export async function startOrigin(options: { port?: number } = {}): Promise<Orig
       method: request.method as string,
       path: request.url as string,
       headers: request.headers,
-      atMs: performance.timeOrigin + performance.now()
+      atMs: performance.timeOrigin + performance.now(),
+      get status() {
+        return response.headersSent ? response.statusCode : undefined
+      }
     }
     requests.push(record)
     records.set(request, record)
-    response.once('close', () => {
-      if (response.headersSent) record.status = response.statusCode
-    })
     const pathname = record.path.split('?')[0] as string
     const handler = mounts.find(([path]) => path === '/' || pathname === path || pathname.startsWith(`${path}/`))?.[1]
     if (handler) Promise.resolve(handler(request, response)).catch((error: unknown) => fail(response, error))

@@ -43,7 +43,7 @@ export interface ProtectedResource {
   /** From now on answers 401 to everything at these places, until `admit()`. */
   refuse(...places: Place[]): void
   admit(): void
-  /** The next 401s are sent only once the promise has settled: they arrive late. */
+  /** The next 401s to POSTs are sent only once the promise has settled: they arrive late. */
   holdRefusals(until: Promise<unknown>, times?: number): void
   /** From now on answers with a redirect; undefined switches it off. */
   redirect(to: { status: number; url: string | URL } | undefined): void
@@ -94,7 +94,7 @@ export function protect(origin: Origin, resourcePaths: readonly string[], option
 
   async function deny(response: ServerResponse, place: Place, path: string, reason?: string): Promise<undefined> {
     refusals[place] += 1
-    if (held && held.left > 0) {
+    if (place === 'POST' && held && held.left > 0) {
       held.left -= 1
       await held.until
     }
