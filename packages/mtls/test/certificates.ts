@@ -24,6 +24,8 @@ export interface CertificateRequest {
   hosts?: string[]
   notBefore?: Date
   notAfter?: Date
+  /** Of the certificate's key. @default ECDSA on P-256 */
+  keyAlgorithm?: webcrypto.RsaHashedKeyGenParams
 }
 
 /** A certification authority of a test. */
@@ -55,7 +57,7 @@ export async function createAuthority(name: string): Promise<Authority> {
 }
 
 async function issue(issuer: X509Certificate, signingKey: webcrypto.CryptoKey, request: CertificateRequest): Promise<IssuedCertificate> {
-  const keys = await generateKeys()
+  const keys = await generateKeys(request.keyAlgorithm)
   const certificate = await X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject: `CN=${request.commonName}`,
@@ -78,8 +80,10 @@ function alternativeName(host: string): { type: 'dns' | 'ip'; value: string } {
   return { type: /^[\d.]+$|:/.test(host) ? 'ip' : 'dns', value: host }
 }
 
-function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
-  return webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']) as Promise<webcrypto.CryptoKeyPair>
+function generateKeys(
+  keyAlgorithm: webcrypto.RsaHashedKeyGenParams | webcrypto.EcKeyGenParams = algorithm
+): Promise<webcrypto.CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']) as Promise<webcrypto.CryptoKeyPair>
 }
 
 async function privateKeyPem(key: webcrypto.CryptoKey): Promise<string> {

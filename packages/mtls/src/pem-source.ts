@@ -1,0 +1,67 @@
+import { readFileSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { checkVariableName, type Environment, invalidOption, readVariable } from '@mcpauth/core'
+import { certificateInvalid } from './certificate-error.ts'
+
+/** Where a certificate, a private key or a bundle of authorities comes from, as PEM. */
+export type PemSource =
+  /** The path of a file, read again when it changes. */
+  | { readonly file: string }
+  /** The name of an environment variable that holds the PEM text itself. */
+  | { readonly env: string }
+
+/** A source, opened. */
+export interface OpenPem {
+  /** As in "the file client.pem". */
+  readonly origin: string
+  /** The path, where it is a file. */
+  readonly file?: string
+  /** Changes whenever the content may have changed; cheap, because it is asked for every request. */
+  identity(): string
+  read(): string
+}
+
+/** A bundle of every authority there is has 200 KiB. In bytes. */
+const maxPemBytes = 4 * 1024 * 1024
+
+/**
+ * Checks a source at construction.
+ *
+ * @throws `MCPAUTH_INVALID_OPTION` neither `{ file }` nor `{ env }`.
+ */
+export function openPem(option: string, source: PemSource, environment: Environment): OpenPem {
+  const { file, env } = (source ?? {}) as { file?: unknown; env?: unknown }
+  if ((file === undefined) === (env === undefined)) {
+    throw invalidOption(option, 'is neither { file } nor { env }', `as in { ${option}: { file: 'path.pem' } }`)
+  }
+  if (env === undefined) return openFile(option, file)
+  checkVariableName(`${option}.env`, env)
+  const read = (): string => readVariable(env, environment)
+  return { origin: `the environment variable ${env}`, identity: read, read }
+}
+
+function openFile(option: string, path: unknown): OpenPem {
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) throw invalidOption(`${option}.file`, 'is not the path of a file')
+  const file = resolve(path)
+  const origin = `the file ${file}`
+
+  function unreadable(fact: string): Error {
+    return certificateInvalid(origin, fact, `check option ${option}, and that this process may read the file`)
+  }
+
+  function attempt<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw unreadable(`cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`)
+    }
+  }
+
+  function identity(): string {
+    const stats = attempt(() => statSync(file, { bigint: true }))
+    if (!stats.isFile()) throw unreadable('is not a file')
+    if (stats.size > maxPemBytes) throw unreadable('is larger than 4 MiB')
+    return `${stats.dev}:${stats.ino}:${stats.mtimeNs}:${stats.ctimeNs}:${stats.size}`
+  }
+  return { origin, file, identity, read: () => attempt(() => readFileSync(file, 'utf8')) }
+}
