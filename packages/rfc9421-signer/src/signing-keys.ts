@@ -217,10 +217,29 @@ function checkPublicMembers(jwk: JsonWebKey, publicKey: KeyObject, from: string)
 }
 
 function publicMembers(publicKey: KeyObject): JsonWebKey {
-  // An rsa-pss key has no JWK form of its own in node:crypto; its modulus and exponent are those of an RSA key.
   if (publicKey.asymmetricKeyType !== 'rsa-pss') return publicKey.export({ format: 'jwk' })
-  const pkcs1 = publicKey.export({ format: 'der', type: 'pkcs1' })
-  return createPublicKey({ key: pkcs1, format: 'der', type: 'pkcs1' }).export({ format: 'jwk' })
+  // node:crypto gives an rsa-pss key no JWK form. Its modulus and exponent are those of an RSA key, and stand alike in its SPKI.
+  const key = rsaPublicKeyIn(publicKey.export({ format: 'der', type: 'spki' }))
+  return createPublicKey({ key, format: 'der', type: 'pkcs1' }).export({ format: 'jwk' })
+}
+
+/** The RSAPublicKey inside a SubjectPublicKeyInfo: SEQUENCE { SEQUENCE algorithm, BIT STRING key } (RFC 5280 §4.1). */
+function rsaPublicKeyIn(spki: Buffer): Buffer {
+  const algorithm = contentStart(spki, 0)
+  const bits = contentStart(spki, algorithm) + contentLength(spki, algorithm)
+  // A BIT STRING begins with the number of bits that its last byte lacks.
+  return spki.subarray(contentStart(spki, bits) + 1)
+}
+
+/** DER: a length below 128 is one byte; a longer one says first how many bytes it takes. */
+function contentStart(der: Buffer, at: number): number {
+  const first = der[at + 1] as number
+  return at + 2 + (first < 0x80 ? 0 : first & 0x7f)
+}
+
+function contentLength(der: Buffer, at: number): number {
+  const first = der[at + 1] as number
+  return first < 0x80 ? first : der.readUIntBE(at + 2, first & 0x7f)
 }
 
 function chooseAlgorithm(wanted: unknown, alg: unknown, key: KeyObject, from: string): SignatureAlgorithm {
