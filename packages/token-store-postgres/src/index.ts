@@ -1,0 +1,3 @@
+export type { EncryptionKeySource } from './encryption.ts'
+export { type PostgresPool, type PostgresStore, type PostgresStoreOptions, postgresStore } from './postgres-store.ts'
+export { schemaSql } from './schema.ts'
