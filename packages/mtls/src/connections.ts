@@ -27,6 +27,7 @@ export function openConnections(sources: TlsSources, server: string, serverName:
   let secureContext = loadTlsMaterial(sources)
   let lastProblem: string | undefined
   const agents = new Map<string, Agent | EnvHttpProxyAgent>()
+  const answered = new Set<string>()
 
   /** A mesh writes the certificate and its key one after the other: what does not fit is tried again when a file changes again. */
   function reload(): void {
@@ -62,7 +63,22 @@ export function openConnections(sources: TlsSources, server: string, serverName:
   function closeAgents(): Promise<unknown> {
     const open = [...agents.values()]
     agents.clear()
+    answered.clear()
     return Promise.all(open.map((agent) => agent.close()))
+  }
+
+  /** A handler that is told of a failed handshake in our words. */
+  function explaining(origin: string, handler: DispatchHandler): DispatchHandler {
+    return forwarding(handler, {
+      onResponseStart(controller, status, headers, message) {
+        answered.add(origin)
+        handler.onResponseStart?.(controller, status, headers, message)
+      },
+      onResponseError(controller, error) {
+        const state = { origin, answered: answered.has(origin), certificate: sources.cert !== undefined }
+        handler.onResponseError?.(controller, explainTlsFailure(state, error))
+      }
+    })
   }
 
   return {
@@ -91,17 +107,16 @@ function openAgent({ Agent, EnvHttpProxyAgent }: Undici, tls: object, environmen
   return new EnvHttpProxyAgent({ ...options, requestTls: tls, httpProxy, httpsProxy, noProxy })
 }
 
-/** A handler that is told of a failed handshake in our words. */
-function explaining(origin: string, handler: DispatchHandler): DispatchHandler {
+/** A handler with some hooks of its own; every other one goes on. */
+function forwarding(handler: DispatchHandler, own: DispatchHandler): DispatchHandler {
   return {
     onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
     onRequestUpgrade: (controller, status, headers, socket) => handler.onRequestUpgrade?.(controller, status, headers, socket),
     onBodySent: (chunk, length) => handler.onBodySent?.(chunk, length),
     onRequestSent: () => handler.onRequestSent?.(),
     onResponseStarted: () => handler.onResponseStarted?.(),
-    onResponseStart: (controller, status, headers, message) => handler.onResponseStart?.(controller, status, headers, message),
     onResponseData: (controller, chunk) => handler.onResponseData?.(controller, chunk),
     onResponseEnd: (controller, trailers) => handler.onResponseEnd?.(controller, trailers),
-    onResponseError: (controller, error) => handler.onResponseError?.(controller, explainTlsFailure(origin, error))
+    ...own
   }
 }

@@ -6,10 +6,7 @@ interface Failure {
   readonly hint: string
 }
 
-/**
- * What goes wrong in a handshake, by the codes of node and OpenSSL. The first that matches counts.
- * A connection that is merely cut off is not among them: a server that wants a certificate may do just that, but so does any other failure.
- */
+/** What goes wrong in a handshake, by the codes of node and OpenSSL. The first that matches counts. */
 const failures: readonly Failure[] = [
   {
     codes: /^(UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|CERT_UNTRUSTED|CERT_SIGNATURE_FAILURE|INVALID_CA|CERT_CHAIN_TOO_LONG)/,
@@ -55,15 +52,39 @@ const failures: readonly Failure[] = [
   }
 ]
 
+/** What is known of the connections to the origin that failed. */
+export interface ConnectionState {
+  readonly origin: string
+  /** Whether the server has answered anything yet, through connections of this kind. */
+  readonly answered: boolean
+  /** Whether a client certificate is shown. */
+  readonly certificate: boolean
+}
+
 /** A failed handshake as our error; any other error as it is. */
-export function explainTlsFailure(origin: string, error: Error): Error {
+export function explainTlsFailure(state: ConnectionState, error: Error): Error {
   const code = (error as NodeJS.ErrnoException).code
   if (typeof code !== 'string' || McpAuthError.is(error)) return error
-  const failure = failures.find(({ codes }) => codes.test(code))
+  const failure = failures.find(({ codes }) => codes.test(code)) ?? cutOff(code, state)
   if (!failure) return error
   // The original has the peer's certificate and the connection's options in its properties.
   const cause = Object.assign(new Error(safeText(error.message)), { code })
-  return new McpAuthError('MCPAUTH_TLS', `${origin}: ${failure.fact} (${code})`, { hint: failure.hint, cause })
+  return new McpAuthError('MCPAUTH_TLS', `${state.origin}: ${failure.fact} (${code})`, { hint: failure.hint, cause })
+}
+
+/**
+ * With TLS 1.3 the client is done before the server looks at its certificate, and node's own server then closes without a word. So a connection that is cut before
+ * the server ever answered is taken for that, in words that leave it open; once it has answered, a cut connection is just that.
+ */
+function cutOff(code: string, { answered, certificate }: ConnectionState): Omit<Failure, 'codes'> | undefined {
+  if (answered || (code !== 'UND_ERR_SOCKET' && code !== 'ECONNRESET')) return undefined
+  const fact = 'the server closed the connection before it ever answered'
+  return certificate
+    ? {
+        fact: `${fact}; it may not accept the client certificate`,
+        hint: 'check who issued it and how long it is valid; the server must trust its issuer'
+      }
+    : { fact: `${fact}; it may demand a client certificate`, hint: 'give one: cert and key' }
 }
 
 /** How nginx, and what is built on it, says that it wants a client certificate: as a page. */

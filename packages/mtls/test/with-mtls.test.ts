@@ -228,6 +228,37 @@ describe('a failed handshake is an error that says what to do', () => {
     expect(error).toMatchObject({ code: 'MCPAUTH_TLS', hint: expect.stringContaining('minVersion') })
   })
 
+  const demanding = (maxVersion: 'TLSv1.2' | 'TLSv1.3') =>
+    tlsServer({ ...serverCertificate, ca: clientAuthority.cert, rejectUnauthorized: true, maxVersion })
+
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('a client certificate is demanded (node, %s)', async (maxVersion) => {
+    const { url, seen } = await demanding(maxVersion)
+    const error = await failure(get(url, withMtls(url, { ca: { env: 'CA' }, environment })))
+    expect(error.code).toBe('MCPAUTH_TLS')
+    expect(`${error.message} ${error.hint}`).toContain('demand a client certificate')
+    expect(seen).toEqual([])
+  })
+
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('the client certificate is refused (node, %s)', async (maxVersion) => {
+    const { url, seen } = await demanding(maxVersion)
+    const stranger = await (await createAuthority('strangers')).issue({ commonName: 'stranger' })
+    const strange = { ...environment, CERT: stranger.cert, KEY: stranger.key }
+    const error = await failure(get(url, withMtls(url, standard({ environment: strange }))))
+    expect(error.code).toBe('MCPAUTH_TLS')
+    expect(error.message).toContain('may not accept the client certificate')
+    expect(seen).toEqual([])
+  })
+
+  test('a connection that is cut after the first answer is no failed handshake', async () => {
+    const { url } = await tlsServer(serverCertificate, (response, { url: path }) => {
+      if (path === '/mcp/cut') response.socket?.destroy()
+      else response.end('ok')
+    })
+    const interceptor = withMtls(url, standard())
+    await get(url, interceptor)
+    await expect(get(`${url}/cut`, interceptor)).rejects.not.toMatchObject({ code: 'MCPAUTH_TLS' })
+  })
+
   test('no TLS on the port', async () => {
     const plain = createServer((_, response) => response.end())
     await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))
