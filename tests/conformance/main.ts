@@ -3,7 +3,7 @@
 //   ./dev conformance auth/dpop auth/iss  only scenarios that start so, with the failed checks of each
 import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { createRequire } from 'node:module'
+import { findPackageJSON } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
@@ -19,11 +19,11 @@ interface Verdict {
 }
 
 const folder = import.meta.dirname
-const suite = join(dirname(createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance')), 'index.js')
+const suite = join(dirname(findPackageJSON('@modelcontextprotocol/conformance', import.meta.url) as string), 'dist', 'index.js')
 // v1 does not speak the stateless wire of 2026-07-28, so every scenario runs on the one before.
 const v1: Column = { title: 'SDK v1', driver: 'client-v1.ts', options: ['--spec-version', '2025-11-25', '--force'] }
 const v2: Column = { title: 'SDK v2', driver: 'client-v2.ts', options: [] }
-const required: Column = { title: '2026-07-28', driver: 'client-v2.ts', options: ['--spec-version', '2026-07-28'] }
+const required: Column = { title: '2026-07-28', driver: 'client-v2.ts', options: ['--spec-version', '2026-07-28', '--force'] }
 
 interface Finished {
   status: number

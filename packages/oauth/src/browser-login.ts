@@ -68,8 +68,10 @@ export function browserLogin(options: BrowserLoginOptions = {}): Login {
       print(`  ${url.href}`)
       const source = input ?? (process.stdin.isTTY ? process.stdin : undefined)
       if (!source) return never
+      // It reads before it is announced, so that nothing that is typed at once is lost.
+      const pasted = readPastedRedirect({ redirectUri, state, input: source, print, signal: over })
       print('If that browser is on another machine, it ends at a page that does not load: paste the address of that page here.')
-      return readPastedRedirect({ redirectUri, state, input: source, print, signal: over })
+      return pasted
     }
 
     return {

@@ -1,0 +1,197 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { approve, startAuthorizationServer, startMcpServerV2, type TestMcpServer } from '../servers/index.ts'
+
+const main = resolve('packages/cli/src/main.ts')
+const browser = `${process.execPath} ${resolve('tests/cli/approving-browser.ts')}`
+
+interface Run {
+  child: ChildProcess
+  /** What it has written so far. */
+  written(): { stdout: string; stderr: string }
+  /** Resolves when standard output and error together match. */
+  says(pattern: RegExp): Promise<RegExpExecArray>
+  ended: Promise<{ code: number | null; stdout: string; stderr: string }>
+}
+
+interface World {
+  folder: string
+  env: Record<string, string>
+  mcpauth(args: string[], options?: { env?: Record<string, string | undefined>; terminal?: boolean }): Run
+}
+
+async function world(): Promise<World> {
+  const folder = await mkdtemp(join(tmpdir(), 'mcpauth-cli-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  const env = { PATH: process.env.PATH as string, HOME: folder, MCPAUTH_AUTH_DIR: join(folder, 'auth'), BROWSER: browser }
+  return {
+    folder,
+    env,
+    mcpauth(args, { env: more = {}, terminal = false } = {}) {
+      const command = [process.execPath, main, ...args]
+      // `script` gives the child a terminal of its own; what is typed goes through its standard input.
+      const [program, argv] = terminal
+        ? ['script', ['-qefc', command.map((word) => `'${word}'`).join(' '), '/dev/null']]
+        : [process.execPath, command.slice(1)]
+      const child = spawn(program as string, argv as string[], { env: { ...env, ...more } as NodeJS.ProcessEnv, stdio: 'pipe' })
+      onTestFinished(() => void child.kill())
+      return watch(child)
+    }
+  }
+}
+
+function watch(child: ChildProcess): Run {
+  const text = { stdout: '', stderr: '' }
+  const waiting = new Set<() => void>()
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (chunk: string) => {
+      text[name] += chunk
+      for (const look of waiting) look()
+    })
+  }
+  const ended = new Promise<{ code: number | null; stdout: string; stderr: string }>((settle) =>
+    child.on('close', (code) => settle({ code, ...text }))
+  )
+  function says(pattern: RegExp): Promise<RegExpExecArray> {
+    return new Promise((settle, fail) => {
+      const look = (): void => {
+        const match = pattern.exec(text.stdout + text.stderr)
+        if (match) settle(match)
+      }
+      waiting.add(look)
+      void ended.then(({ stdout, stderr }) => fail(new Error(`it ended without saying ${pattern}: ${stdout}${stderr}`)))
+      look()
+    })
+  }
+  return { child, written: () => text, says, ended }
+}
+
+async function servers(): Promise<{ mcp: TestMcpServer; as: Awaited<ReturnType<typeof startAuthorizationServer>> }> {
+  const as = await startAuthorizationServer({ deviceFlow: true })
+  const mcp = await startMcpServerV2({ authorizationServer: as })
+  onTestFinished(async () => {
+    await mcp[Symbol.asyncDispose]()
+    await as[Symbol.asyncDispose]()
+  })
+  return { mcp, as }
+}
+
+test('login through the browser, status, logout: each says what happened, and no token is ever written out', async () => {
+  const { mcpauth, env } = await world()
+  const { mcp, as } = await servers()
+  const url = mcp.url.href
+
+  const before = await mcpauth(['status', url]).ended
+  expect(before.code).toBe(3)
+  expect(before.stdout).toBe(`${url}: not logged in; log in with: mcpauth login ${url}\n`)
+
+  const login = await mcpauth(['login', url, '--interactive']).ended
+  expect(login).toMatchObject({ code: 0, stdout: expect.stringContaining(`${url}: logged in through ${as.issuer}`) })
+  expect(login.stderr).toContain('in your browser')
+
+  const files = (await readdir(env.MCPAUTH_AUTH_DIR as string)).filter((name) => name.endsWith('.json'))
+  const record = JSON.parse(await readFile(join(env.MCPAUTH_AUTH_DIR as string, files[0] as string), 'utf8'))
+  expect(record.access_token).toBeTypeOf('string')
+
+  const status = await mcpauth(['status', url, '--json']).ended
+  expect(status.code).toBe(0)
+  expect(JSON.parse(status.stdout)).toMatchObject({
+    server: url,
+    loggedIn: true,
+    issuer: as.issuer,
+    canRefresh: true,
+    clientId: record.client.client_id
+  })
+  const all = await mcpauth(['status']).ended
+  expect(all.stdout).toContain(`${url}: logged in through ${as.issuer}`)
+  for (const secret of [record.access_token, record.refresh_token]) {
+    expect(JSON.stringify([login, status, all])).not.toContain(secret)
+  }
+
+  const logout = await mcpauth(['logout', url]).ended
+  expect(logout).toMatchObject({ code: 0, stdout: `logged out of ${url}\n` })
+  expect(as.ledger.revocations).toBeGreaterThan(0)
+  expect((await mcpauth(['status', url]).ended).code).toBe(3)
+  expect((await mcpauth(['logout', url]).ended).stdout).toBe(`not logged in to ${url}\n`)
+})
+
+test('T20: without a person and without a token it ends at once with the command to run; nothing is asked of any server', async () => {
+  const { mcpauth } = await world()
+  const { mcp, as } = await servers()
+  const { code, stdout, stderr } = await mcpauth(['login', mcp.url.href], { env: { CI: '1' } }).ended
+  expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
+  expect(stderr).toContain('MCPAUTH_LOGIN_REQUIRED')
+  expect(stderr).toContain(`run in a terminal: mcpauth login ${mcp.url.href}`)
+  expect([...mcp.origin.requests, ...as.requests]).toEqual([])
+})
+
+test('a person who says no is told so, and which command to run next', async () => {
+  const { mcpauth } = await world()
+  const { mcp } = await servers()
+  const { code, stderr } = await mcpauth(['login', mcp.url.href, '--interactive'], { env: { DENY: '1' } }).ended
+  expect(code).toBe(1)
+  expect(stderr).toContain('the authorization server refused: access_denied')
+  expect(stderr).toContain(`server: ${mcp.url.href}`)
+  expect(stderr).toContain('MCPAUTH_LOGIN_FAILED')
+})
+
+test('a browser that cannot be opened is replaced by the printed address', async () => {
+  const { mcpauth } = await world()
+  const { mcp } = await servers()
+  const run = mcpauth(['login', mcp.url.href, '--interactive'], { env: { BROWSER: '/nonexistent/browser', DISPLAY: undefined } })
+  const [, address] = await run.says(/^ {2}(http\S+)$/m)
+  await approve(address as string)
+  expect((await run.ended).code).toBe(0)
+})
+
+const pty = spawnSync('script', ['-qefc', 'true', '/dev/null']).status === 0
+
+test.skipIf(!pty)('--no-browser in a terminal, as over SSH: the address of the page that did not load is pasted', async () => {
+  const { mcpauth } = await world()
+  const { mcp } = await servers()
+  const run = mcpauth(['login', mcp.url.href, '--no-browser'], { terminal: true, env: { CI: undefined } })
+  const [, address] = await run.says(/^ {2}(http\S+)\r?$/m)
+  await run.says(/paste the address/)
+  const callback = await approve(address as string, { followCallback: false })
+  run.child.stdin?.write('just-the-code\r')
+  await run.says(/paste the whole address/)
+  run.child.stdin?.write(`${callback.href}\r`)
+  const { code, stdout } = await run.ended
+  expect(stdout).toContain(`${mcp.url.href}: logged in`)
+  expect(code).toBe(0)
+})
+
+test.skipIf(!pty)('Ctrl-C ends a login that waits for a paste', async () => {
+  const { mcpauth } = await world()
+  const { mcp } = await servers()
+  const run = mcpauth(['login', mcp.url.href, '--no-browser'], { terminal: true, env: { CI: undefined } })
+  await run.says(/paste the address/)
+  run.child.stdin?.write('\u0003')
+  expect((await run.ended).stdout).toContain('the login was cancelled')
+})
+
+test('T22: a secret is no argument: an option that would take one is refused, and its value is not repeated', async () => {
+  const { mcpauth } = await world()
+  for (const args of [
+    ['login', 'http://localhost:1/mcp', '--client-secret=hunter2hunter2'],
+    ['login', 'http://localhost:1/mcp', '--token=hunter2hunter2'],
+    ['login', 'https://user:hunter2hunter2@localhost/mcp']
+  ]) {
+    const { code, stdout, stderr } = await mcpauth(args).ended
+    expect(code).not.toBe(0)
+    expect(stderr).not.toBe('')
+    expect(stdout + stderr).not.toContain('hunter2')
+  }
+})
+
+test('the command line explains itself, and an error in it ends with 2', async () => {
+  const { mcpauth } = await world()
+  const help = await mcpauth(['--help']).ended
+  expect(help).toMatchObject({ code: 0, stderr: '' })
+  for (const verb of ['login', 'logout', 'status']) expect(help.stdout).toContain(verb)
+  expect(await mcpauth(['lgoin']).ended).toMatchObject({ code: 2, stdout: '' })
+  expect(await mcpauth(['login']).ended).toMatchObject({ code: 2, stdout: '' })
+})
