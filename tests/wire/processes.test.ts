@@ -47,8 +47,9 @@ async function ask(worker: ChildProcess, calls: number): Promise<string[]> {
 }
 
 function next(worker: ChildProcess): Promise<Message> {
-  return new Promise((resolve, reject) => {
-    worker.once('message', (message) => resolve(message as Message))
-    worker.once('exit', (code, signal) => reject(new Error(`the worker ended with ${code ?? signal}`)))
-  })
+  const { promise, resolve, reject } = Promise.withResolvers<Message>()
+  const gone = (code: number | null, signal: string | null): void => reject(new Error(`the worker ended with ${code ?? signal}`))
+  worker.once('message', (message) => resolve(message as Message))
+  worker.once('exit', gone)
+  return promise.finally(() => worker.off('exit', gone))
 }

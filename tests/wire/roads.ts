@@ -1,3 +1,4 @@
+import type { Interceptor, TokenStore } from '@mcpauth/core'
 import { browserLogin, type OAuthOptions, type OAuthTokens, oauthTokens, withOAuth } from '@mcpauth/oauth'
 import { memoryStore } from '@mcpauth/token-store'
 import { expect } from 'vitest'
@@ -41,14 +42,18 @@ export interface Scene extends AsyncDisposable {
   readonly server: TestMcpServer
   readonly url: URL
   readonly tokens: OAuthTokens
-  connect(): Promise<WireClient>
+  /** Where those tokens are kept: for a layer that may use them and cannot log in. */
+  readonly store: TokenStore
+  /** @param layers @default withOAuth(url, tokens) */
+  connect(layers?: Interceptor): Promise<WireClient>
 }
 
 export async function openScene(road: Road, options: { as?: AuthorizationServerOptions; oauth?: OAuthOptions } = {}): Promise<Scene> {
   const as = await startAuthorizationServer(options.as)
   const server = await road.start(as)
   const url = road.transport === 'sse' ? (server as McpServerV1).sseUrl : server.url
-  const tokens = oauthTokens(url, { store: memoryStore(), login: scriptedLogin(as), ...options.oauth })
+  const store = options.oauth?.store ?? memoryStore()
+  const tokens = oauthTokens(url, { login: scriptedLogin(as), ...options.oauth, store })
   await tokens.login()
   forget(as, server)
   return {
@@ -56,8 +61,9 @@ export async function openScene(road: Road, options: { as?: AuthorizationServerO
     server,
     url,
     tokens,
-    async connect() {
-      const client = await connect(road, url, withOAuth(url, tokens))
+    store,
+    async connect(layers = withOAuth(url, tokens)) {
+      const client = await connect(road, url, layers)
       // The SDKs open their GET stream behind the caller's back; a token that expires now must not meet it.
       await expect.poll(() => server.requests.some(({ method, status }) => method === 'GET' && status !== undefined)).toBe(true)
       return client
