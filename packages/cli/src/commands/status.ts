@@ -35,11 +35,11 @@ export function describe(login: OAuthStatus, nowMs: number = Date.now()): string
   const who = login.profile === undefined ? login.server : `${login.server} (${login.profile})`
   if (!login.loggedIn) return `${who}: not logged in; log in with: mcpauth login ${login.server}`
   const facts = [
-    login.issuer === undefined ? undefined : `through ${login.issuer}`,
+    login.issuer === undefined ? 'logged in' : `logged in through ${login.issuer}`,
     login.scope === undefined ? undefined : `for ${login.scope}`,
     lifetime(login, nowMs)
   ]
-  return `${who}: logged in ${facts.filter((fact) => fact !== undefined).join(', ')}`
+  return `${who}: ${facts.filter((fact) => fact !== undefined).join(', ')}`
 }
 
 function lifetime({ expiresAt, canRefresh }: OAuthStatus, nowMs: number): string | undefined {
