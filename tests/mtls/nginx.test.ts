@@ -17,7 +17,7 @@ async function fetchWith(options: MtlsOptions, client?: IssuedCertificate, url =
   const identity: MtlsOptions = client ? { cert: { env: 'CERT' }, key: { env: 'KEY' } } : {}
   const send = authFetch([
     withBearer(url, { env: 'TOKEN', environment }),
-    withMtls(url, { ...identity, ca: { env: 'CA' }, environment, ...options })
+    withMtls(url, { ...identity, ca: { env: 'CA' }, env: environment, ...options })
   ])
   onTestFinished(() => send[Symbol.asyncDispose]())
   return send

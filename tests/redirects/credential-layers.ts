@@ -1,7 +1,10 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { withBearer } from '@mcpauth/bearer-env'
 import type { AccessToken, Interceptor } from '@mcpauth/core'
 import { withHeaders } from '@mcpauth/header-injector'
 import { withRefreshOn401 } from '@mcpauth/refresh-on-401'
+import { withSignature, withWebBotAuth } from '@mcpauth/rfc9421-signer'
+import { withSigV4 } from '@mcpauth/sigv4'
 
 /** One way to put a credential on a request, and how to recognise that credential wherever it turns up. */
 export interface CredentialLayer {
@@ -16,6 +19,9 @@ export const canary = 'canary-4f1d'
 
 const token: AccessToken = { value: `${canary}-token`, scheme: 'DPoP', generation: 1, origin: 'stored' }
 const environment = { TOKEN: `${canary}-token`, KEY: `${canary}-key` }
+
+const { privateKey } = generateKeyPairSync('ed25519')
+const awsKeys = { accessKeyId: `${canary}-access-key`, secretAccessKey: 'never sent', sessionToken: `${canary}-session` }
 
 /** Every layer that sets headers, and those that are used together. */
 export const credentialLayers: readonly CredentialLayer[] = [
@@ -36,7 +42,8 @@ export const credentialLayers: readonly CredentialLayer[] = [
   },
   {
     title: 'withHeaders, variables and promises',
-    make: (server) => withHeaders(server, { 'X-API-Key': { env: 'KEY' }, 'X-Tenant': async () => `${canary}-tenant` }, { environment }),
+    make: (server) =>
+      withHeaders(server, { 'X-API-Key': { env: 'KEY' }, 'X-Tenant': async () => `${canary}-tenant` }, { env: environment }),
     names: ['x-api-key', 'x-tenant']
   },
   {
@@ -51,11 +58,34 @@ export const credentialLayers: readonly CredentialLayer[] = [
     names: ['authorization', 'dpop']
   },
   {
+    title: 'withSigV4',
+    make: (server) => withSigV4(server, { region: 'eu-central-1', service: 'execute-api', credentials: async () => awsKeys, env: {} }),
+    names: ['authorization', 'x-amz-date', 'x-amz-security-token']
+  },
+  {
+    title: 'withSignature',
+    make: (server) => withSignature(server, { key: privateKey, keyId: `${canary}-key`, label: canary }),
+    names: ['signature', 'signature-input']
+  },
+  {
+    title: 'withWebBotAuth',
+    make: (server) => withWebBotAuth(server, { key: privateKey, label: canary, signatureAgent: 'https://bot.example' }),
+    names: ['signature', 'signature-input', 'signature-agent']
+  },
+  {
     title: 'withHeaders before withBearer',
     make: (server) => [
-      withHeaders(server, { 'X-API-Key': { env: 'KEY' } }, { environment }),
+      withHeaders(server, { 'X-API-Key': { env: 'KEY' } }, { env: environment }),
       withBearer(server, { env: 'TOKEN', environment })
     ],
     names: ['x-api-key', 'authorization']
+  },
+  {
+    title: 'withBearer before withSignature',
+    make: (server) => [
+      withBearer(server, { env: 'TOKEN', environment }),
+      withSignature(server, { key: privateKey, keyId: `${canary}-key`, label: canary })
+    ],
+    names: ['authorization', 'signature', 'signature-input']
   }
 ]

@@ -16,7 +16,7 @@ import { type HeaderValue, openHeader, type ReadHeader } from './header-source.t
 /** Options of {@link withHeaders}. */
 export interface HeadersOptions extends BindOptions {
   /** Where `{ env }` and `${NAME}` look. @default process.env */
-  environment?: Environment
+  env?: Environment
 }
 
 /**
@@ -46,10 +46,10 @@ export function withHeaders(
 ): Interceptor {
   if (typeof headers !== 'object' || headers === null) throw invalidOption('headers', 'is not an object of names and values')
   // biome-ignore lint/style/noProcessEnv: the one place where this package takes the environment, and only as a default.
-  const { environment = process.env, ...binding } = options
+  const { env = process.env, ...binding } = options
   const url = bindTo(server, binding).server
   checkHeaderNames(Object.keys(headers))
-  const values = openHeaders(headers, environment)
+  const values = openHeaders(headers, env)
 
   return describeLayer(
     (dispatch, road) => {

@@ -39,7 +39,7 @@ describe('values', () => {
     const interceptor = withHeaders(
       url,
       { 'X-Tenant': 'acme', 'x-API-Key': { env: 'KEY' }, 'X-Trace-Id': () => 'trace-1', 'X-Path': 'a/${STAGE}/b/${STAGE}' },
-      { environment: { KEY: 'key-of-the-environment', STAGE: 'prod' } }
+      { env: { KEY: 'key-of-the-environment', STAGE: 'prod' } }
     )
     await post(url, interceptor, { Accept: 'application/json' })
     expect(ownHeaders(seen[0]!)).toEqual([
@@ -71,7 +71,7 @@ describe('values', () => {
   test('from variables are read for each request', async () => {
     const { url, seen } = await echoServer()
     const environment = { KEY: 'key-one' }
-    const interceptor = withHeaders(url, { 'X-Key': { env: 'KEY' }, 'X-Both': 'v1 ${KEY}' }, { environment })
+    const interceptor = withHeaders(url, { 'X-Key': { env: 'KEY' }, 'X-Both': 'v1 ${KEY}' }, { env: environment })
     await post(url, interceptor)
     environment.KEY = 'key-two'
     await post(url, interceptor)
@@ -84,7 +84,7 @@ describe('values', () => {
   test('from variables are not expanded again', async () => {
     const { url, seen } = await echoServer()
     const environment = { A: '${B}', B: 'never' }
-    await post(url, withHeaders(url, { 'X-A': '${A}', 'X-B': { env: 'A' } }, { environment }))
+    await post(url, withHeaders(url, { 'X-A': '${A}', 'X-B': { env: 'A' } }, { env: environment }))
     expect(ownHeaders(seen[0]!).map(([, value]) => value)).toEqual(['${B}', '${B}'])
   })
 
@@ -105,7 +105,7 @@ describe('values', () => {
   test('from variables become secrets, plain texts do not', async () => {
     const { url } = await echoServer()
     const headers = { 'X-A': { env: 'A' }, 'X-B': 'plain-text-of-b ${B}' }
-    await post(url, withHeaders(url, headers, { environment: { A: 'canary-of-variable-a', B: 'canary-of-variable-b' } }))
+    await post(url, withHeaders(url, headers, { env: { A: 'canary-of-variable-a', B: 'canary-of-variable-b' } }))
     expect(secrets.redact('canary-of-variable-a plain-text-of-b canary-of-variable-b')).toBe('[REDACTED:A] plain-text-of-b [REDACTED:B]')
   })
 
@@ -113,7 +113,7 @@ describe('values', () => {
     const { url, seen } = await echoServer()
     for (const value of [{ env: 'KEY' }, 'v1 ${KEY}']) {
       for (const environment of [{}, { KEY: '' }]) {
-        const error = await failure(post(url, withHeaders(url, { 'X-Key': value }, { environment })))
+        const error = await failure(post(url, withHeaders(url, { 'X-Key': value }, { env: environment })))
         expect(error.code).toBe('MCPAUTH_CREDENTIAL_MISSING')
         expect(error.message).toContain('the environment variable KEY')
       }
@@ -156,7 +156,7 @@ describe.skipIf(hostileValues.length === 0)('T16: hostile values (corpus header-
     const { url, seen } = await echoServer()
     for (const hostile of [value, `canary${value}`]) {
       for (const source of [{ env: 'KEY' }, 'v1 ${KEY}', () => hostile]) {
-        const error = await failure(post(url, withHeaders(url, { 'X-Key': source }, { environment: { KEY: hostile } })))
+        const error = await failure(post(url, withHeaders(url, { 'X-Key': source }, { env: { KEY: hostile } })))
         expect(error.code).toBe('MCPAUTH_CREDENTIAL_INVALID')
         expect(error.message).toContain(typeof source === 'function' ? 'X-Key' : 'the environment variable KEY')
         expect(inspect(error, { showHidden: true, depth: 9 })).not.toContain('canary')
@@ -173,13 +173,13 @@ describe.skipIf(hostileValues.length === 0)('T16: hostile values (corpus header-
 
   test('an empty variable is a missing one', async () => {
     const { url } = await echoServer()
-    const error = await failure(post(url, withHeaders(url, { 'X-Key': { env: 'KEY' } }, { environment: { KEY: '' } })))
+    const error = await failure(post(url, withHeaders(url, { 'X-Key': { env: 'KEY' } }, { env: { KEY: '' } })))
     expect(error.code).toBe('MCPAUTH_CREDENTIAL_MISSING')
   })
 
   test.each([...sendable])('%s is no more than characters', async (value) => {
     const { url, seen } = await echoServer()
-    await post(url, withHeaders(url, { 'X-Key': { env: 'KEY' }, 'X-Text': value }, { environment: { KEY: value } }))
+    await post(url, withHeaders(url, { 'X-Key': { env: 'KEY' }, 'X-Text': value }, { env: { KEY: value } }))
     expect(ownHeaders(seen[0]!)).toEqual(
       expect.arrayContaining([
         ['X-Key', value],

@@ -38,7 +38,7 @@ export interface MtlsOptions {
   /** Other origins that see the certificate too, as an authorization server does that binds tokens to it (RFC 8705). */
   also?: ReadonlyArray<string | URL>
   /** Where `{ env }`, `HTTPS_PROXY` and `NO_PROXY` look. @default process.env */
-  environment?: Environment
+  env?: Environment
   /** Milliseconds since the epoch. @default Date.now */
   now?: () => number
 }
@@ -144,7 +144,7 @@ function secureUrl(option: string, server: string | URL): URL {
 
 function sourcesOf(options: MtlsOptions): TlsSources {
   // biome-ignore lint/style/noProcessEnv: the one place where this package takes the environment, and only as a default.
-  const { cert, key, passphrase, ca, caMode = 'add', minVersion = 'TLSv1.2', environment = process.env, now = Date.now } = options
+  const { cert, key, passphrase, ca, caMode = 'add', minVersion = 'TLSv1.2', env = process.env, now = Date.now } = options
   if (!cert && !key && !ca && !options.minVersion && !options.serverName) {
     throw invalidOption('options', 'say nothing about the connection', 'give cert and key, or ca')
   }
@@ -158,13 +158,13 @@ function sourcesOf(options: MtlsOptions): TlsSources {
   if (passphrase) checkVariableName('passphrase.env', passphrase.env)
   const authorities = ca === undefined ? [] : Array.isArray(ca) ? ca : [ca as PemSource]
   return {
-    cert: cert && openPem('cert', cert, environment),
-    key: key && openPem('key', key, environment),
+    cert: cert && openPem('cert', cert, env),
+    key: key && openPem('key', key, env),
     passphraseVariable: passphrase?.env,
-    ca: authorities.map((source: PemSource) => openPem('ca', source, environment)),
+    ca: authorities.map((source: PemSource) => openPem('ca', source, env)),
     caMode,
     minVersion,
-    environment,
+    environment: env,
     now
   }
 }

@@ -88,7 +88,7 @@ describe('a file that cannot be used is named, with what is wrong and without it
 
   test('a passphrase that does not open the key', () => {
     const environment = { CERT: client.cert, KEY: encryptedKey('pkcs8'), PASS: 'canary-wrong' }
-    const error = refusal({ cert: { env: 'CERT' }, key: { env: 'KEY' }, passphrase: { env: 'PASS' }, environment })
+    const error = refusal({ cert: { env: 'CERT' }, key: { env: 'KEY' }, passphrase: { env: 'PASS' }, env: environment })
     expect(error.message).toBe('the environment variable KEY does not open with the passphrase given')
     expect(inspect(error, { showHidden: true })).not.toContain('canary-wrong')
   })
@@ -100,7 +100,7 @@ describe('a file that cannot be used is named, with what is wrong and without it
   })
 
   test('a variable that is not set', () => {
-    const error = refusal({ ca: { env: 'CA' }, environment: {} })
+    const error = refusal({ ca: { env: 'CA' }, env: {} })
     expect([error.code, error.message]).toEqual(['MCPAUTH_CREDENTIAL_MISSING', 'the environment variable CA is not set'])
   })
 
@@ -110,7 +110,7 @@ describe('a file that cannot be used is named, with what is wrong and without it
     const error = refusal({
       cert: { env: 'CERT' },
       key: { env: 'KEY' },
-      environment: { CERT: shortCertificate.cert, KEY: shortCertificate.key }
+      env: { CERT: shortCertificate.cert, KEY: shortCertificate.key }
     })
     expect(error.code).toBe('MCPAUTH_CERTIFICATE_INVALID')
     expect(error.message).toContain('is refused by OpenSSL (ERR_SSL_EE_KEY_TOO_SMALL)')
@@ -127,7 +127,7 @@ describe('a file that cannot be used is named, with what is wrong and without it
 })
 
 describe('options', () => {
-  const identity = (): MtlsOptions => ({ cert: { env: 'CERT' }, key: { env: 'KEY' }, environment: { CERT: client.cert, KEY: client.key } })
+  const identity = (): MtlsOptions => ({ cert: { env: 'CERT' }, key: { env: 'KEY' }, env: { CERT: client.cert, KEY: client.key } })
 
   test('that can be used are taken', () => {
     withMtls(url, identity())

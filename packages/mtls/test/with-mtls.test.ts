@@ -55,7 +55,7 @@ async function failure(work: Promise<unknown>): Promise<McpAuthError> {
   return error
 }
 
-const standard = (options: MtlsOptions = {}): MtlsOptions => ({ ...identity, ca: { env: 'CA' }, environment, ...options })
+const standard = (options: MtlsOptions = {}): MtlsOptions => ({ ...identity, ca: { env: 'CA' }, env: environment, ...options })
 
 describe('the client certificate', () => {
   test('is shown to its server, on every path of the origin', async () => {
@@ -147,10 +147,7 @@ describe('the client certificate', () => {
   test('may have an encrypted key, whose passphrase becomes a secret', async () => {
     const { url, seen } = await tlsServer(serverCertificate)
     const key = encrypted(client.key, 'canary-passphrase')
-    await get(
-      url,
-      withMtls(url, standard({ passphrase: { env: 'PASS' }, environment: { ...environment, KEY: key, PASS: 'canary-passphrase' } }))
-    )
+    await get(url, withMtls(url, standard({ passphrase: { env: 'PASS' }, env: { ...environment, KEY: key, PASS: 'canary-passphrase' } })))
     expect(seen[0]?.client).toBe('client-one')
     expect(secrets.redact('a canary-passphrase b')).not.toContain('canary-passphrase')
   })
@@ -186,7 +183,7 @@ describe('trust', () => {
     const other = await createAuthority('other servers')
     const { url, seen } = await tlsServer(serverCertificate)
     const ca = [{ env: 'OTHER' }, { env: 'CA' }]
-    expect(await get(url, withMtls(url, { ca, environment: { ...environment, OTHER: other.cert } }))).toBe('ok')
+    expect(await get(url, withMtls(url, { ca, env: { ...environment, OTHER: other.cert } }))).toBe('ok')
     expect(seen[0]?.client).toBeUndefined()
   })
 
@@ -201,7 +198,7 @@ describe('trust', () => {
 describe('a failed handshake is an error that says what to do', () => {
   test('unknown authority', async () => {
     const { url } = await tlsServer(serverCertificate)
-    const error = await failure(get(url, withMtls(url, { ...identity, environment })))
+    const error = await failure(get(url, withMtls(url, { ...identity, env: environment })))
     expect(error).toMatchObject({ code: 'MCPAUTH_TLS', hint: expect.stringContaining('ca:') })
     expect(error.message).toContain('authority that is not trusted')
   })
@@ -233,7 +230,7 @@ describe('a failed handshake is an error that says what to do', () => {
 
   test.each(['TLSv1.2', 'TLSv1.3'] as const)('a client certificate is demanded (node, %s)', async (maxVersion) => {
     const { url, seen } = await demanding(maxVersion)
-    const error = await failure(get(url, withMtls(url, { ca: { env: 'CA' }, environment })))
+    const error = await failure(get(url, withMtls(url, { ca: { env: 'CA' }, env: environment })))
     expect(error.code).toBe('MCPAUTH_TLS')
     expect(`${error.message} ${error.hint}`).toContain('demand a client certificate')
     expect(seen).toEqual([])
@@ -243,7 +240,7 @@ describe('a failed handshake is an error that says what to do', () => {
     const { url, seen } = await demanding(maxVersion)
     const stranger = await (await createAuthority('strangers')).issue({ commonName: 'stranger' })
     const strange = { ...environment, CERT: stranger.cert, KEY: stranger.key }
-    const error = await failure(get(url, withMtls(url, standard({ environment: strange }))))
+    const error = await failure(get(url, withMtls(url, standard({ env: strange }))))
     expect(error.code).toBe('MCPAUTH_TLS')
     expect(error.message).toContain('may not accept the client certificate')
     expect(seen).toEqual([])
@@ -371,7 +368,7 @@ describe('a proxy', () => {
 
   test('is used when the environment names one, and the certificate goes through its tunnel', async () => {
     const [{ url, seen }, { url: proxyUrl, tunnels }] = [await tlsServer(serverCertificate), await proxy(false)]
-    await get(url, withMtls(url, standard({ environment: { ...environment, HTTPS_PROXY: proxyUrl } })))
+    await get(url, withMtls(url, standard({ env: { ...environment, HTTPS_PROXY: proxyUrl } })))
     expect(tunnels.map(({ target }) => target)).toEqual([new URL(url).host])
     expect(seen[0]?.client).toBe('client-one')
   })
@@ -381,14 +378,14 @@ describe('a proxy', () => {
     const before = getCACertificates('default')
     setDefaultCACertificates([serverAuthority.cert])
     onTestFinished(() => setDefaultCACertificates(before))
-    await get(url, withMtls(url, standard({ environment: { ...environment, https_proxy: proxyUrl } })))
+    await get(url, withMtls(url, standard({ env: { ...environment, https_proxy: proxyUrl } })))
     expect(tunnels).toEqual([{ target: new URL(url).host, client: undefined }])
     expect(seen[0]?.client).toBe('client-one')
   })
 
   test('is left out for what NO_PROXY names', async () => {
     const [{ url, seen }, { url: proxyUrl, tunnels }] = [await tlsServer(serverCertificate), await proxy(false)]
-    await get(url, withMtls(url, standard({ environment: { ...environment, HTTPS_PROXY: proxyUrl, NO_PROXY: 'localhost' } })))
+    await get(url, withMtls(url, standard({ env: { ...environment, HTTPS_PROXY: proxyUrl, NO_PROXY: 'localhost' } })))
     expect(tunnels).toEqual([])
     expect(seen[0]?.client).toBe('client-one')
   })
