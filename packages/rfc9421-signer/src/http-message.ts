@@ -28,13 +28,34 @@ export interface ResponseMessage {
 /** What is signed or verified. */
 export type HttpMessage = RequestMessage | ResponseMessage
 
-/** A lookup over headers in any form undici or node hands out. The table is made at the first lookup: many signatures cover no field. */
+/**
+ * A lookup over headers in any form undici or node hands out. A plain object, which is what fetch hands out, is looked through as it is: a signature asks for few
+ * fields, and a table of all of them costs more than the looking.
+ */
 export function fieldsOf(headers: unknown): Fields {
+  if (isPlainObject(headers)) return (name) => valuesIn(headers, name)
   let table: Map<string, string[]> | undefined
   return (name) => {
     table ??= tableOf(headers)
     return table.get(name)
   }
+}
+
+function isPlainObject(headers: unknown): headers is Record<string, unknown> {
+  return typeof headers === 'object' && headers !== null && !Array.isArray(headers) && !(Symbol.iterator in headers)
+}
+
+function valuesIn(headers: Record<string, unknown>, name: string): string[] | undefined {
+  let found: string[] | undefined
+  for (const key in headers) {
+    if (key.length !== name.length || (key !== name && key.toLowerCase() !== name) || !Object.hasOwn(headers, key)) continue
+    const value = headers[key]
+    if (value === undefined) continue
+    found ??= []
+    if (Array.isArray(value)) found.push(...value.map(String))
+    else found.push(String(value))
+  }
+  return found
 }
 
 function tableOf(headers: unknown): Map<string, string[]> {

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { invalidOption } from '@mcpauth/core'
-import { isValidKeyStr } from 'structured-headers'
+import { isValidKeyStr, serializeString } from 'structured-headers'
 import type { HttpMessage } from './http-message.ts'
-import { baseLine, type CoveredComponent, coverable, signatureBase } from './signature-base.ts'
+import { absent, baseLine, type CoveredComponent, coverable, lineWriter, signatureBase } from './signature-base.ts'
 import { defaultParameters, parameterWriter, parseComponent, refuseRepeated, type SignatureParameter } from './signature-params.ts'
 import type { SigningKey } from './signing-keys.ts'
 import type { FieldType } from './structured-fields.ts'
@@ -14,6 +14,7 @@ export interface MessageSignatureOptions {
   readonly componentsIfPresent?: readonly string[]
   readonly label: string
   readonly expiresInSeconds: number | false
+  /** Serialised: {@link freshNonces} or {@link callersNonces}. */
   readonly nonce?: (() => string) | undefined
   readonly tag?: string | undefined
   readonly parameters?: readonly SignatureParameter[] | undefined
@@ -50,16 +51,22 @@ export function messageSigner(options: MessageSignatureOptions): MessageSigner {
   const write = parameterWriter(options.parameters ?? defaultParameters, { keyid: key.keyId, alg: key.algorithm, tag })
   const fixedList = components.map(({ text }) => text).join(' ')
 
+  const required = components.map(lineWriter)
+  const optional = ifPresent.map(lineWriter)
+
   function sign(message: HttpMessage, also?: CoveredComponent): SignatureMembers {
     let list = fixedList
-    const lines: string[] = []
-    for (const component of components) lines.push(baseLine(component, message))
-    const add = (component: CoveredComponent): void => {
-      lines.push(baseLine(component, message))
+    let lines = ''
+    const add = (component: CoveredComponent, line: string): void => {
+      lines += line
       list += list === '' ? component.text : ` ${component.text}`
     }
-    for (const component of ifPresent) if (component.valueIn(message) !== undefined) add(component)
-    if (also) add(also)
+    for (const [index, line] of required.entries()) lines += line(message) ?? absent(components[index] as CoveredComponent)
+    for (const [index, line] of optional.entries()) {
+      const text = line(message)
+      if (text !== undefined) add(ifPresent[index] as CoveredComponent, text)
+    }
+    if (also) add(also, baseLine(also, message))
     const created = Math.floor(now() / 1000)
     const expires = expiresInSeconds === false ? undefined : created + expiresInSeconds
     const input = `(${list})${write({ created, expires, nonce: nonce?.() })}`
@@ -68,9 +75,32 @@ export function messageSigner(options: MessageSignatureOptions): MessageSigner {
   return { label, key, components, ifPresent, sign }
 }
 
-/** A fresh nonce of 32 random bytes. */
-export function freshNonce(): string {
-  return randomBytes(32).toString('base64url')
+const poolBytes = 8192
+
+/**
+ * Fresh nonces, serialised. Random bytes are fetched many at a time, since a call for a few costs as much as one for many; each is used once.
+ */
+export function freshNonces(bytes: number, encoding: 'base64' | 'base64url'): () => string {
+  const pool = Buffer.allocUnsafeSlow(poolBytes)
+  let at = poolBytes
+  return () => {
+    if (at + bytes > poolBytes) {
+      randomFillSync(pool)
+      at = 0
+    }
+    at += bytes
+    return `"${pool.toString(encoding, at - bytes, at)}"`
+  }
+}
+
+/** A caller's own nonces, serialised. */
+export function callersNonces(nonce: () => string): () => string {
+  return () => {
+    const value: unknown = nonce()
+    if (typeof value !== 'string' || !/^[\x20-\x7e]*$/.test(value))
+      throw invalidOption('nonce', 'made something other than printable ASCII characters')
+    return serializeString(value)
+  }
 }
 
 function covered(
@@ -87,7 +117,7 @@ function covered(
   })
 }
 
-function checkOptions({ key, label, expiresInSeconds, tag, parameters, nonce }: MessageSignatureOptions): void {
+function checkOptions({ key, label, expiresInSeconds, tag, parameters }: MessageSignatureOptions): void {
   if (typeof label !== 'string' || !isValidKeyStr(label)) {
     throw invalidOption('label', 'is not a key of a structured field', 'use lower-case letters, digits and - _ . *')
   }
@@ -99,7 +129,6 @@ function checkOptions({ key, label, expiresInSeconds, tag, parameters, nonce }: 
   }
   checkText('tag', tag)
   checkText('keyId', key.keyId)
-  if (nonce !== undefined && typeof nonce !== 'function') throw invalidOption('nonce', 'is neither true, false nor a function')
   if (parameters !== undefined && (!Array.isArray(parameters) || parameters.some((name) => !defaultParameters.includes(name)))) {
     throw invalidOption('parameters', `holds a name that is none of ${defaultParameters.join(', ')}`)
   }

@@ -34,14 +34,11 @@ function fromRequest(read: Read): Read {
 /**
  * The text that is signed (RFC 9421 §2.5).
  *
- * @param lines One per component, in the order of `params`.
+ * @param lines One per component, in the order of `params`, each with its line end.
  * @param params The value of `@signature-params`: the component list with its parameters.
- * @throws `MCPAUTH_SIGNATURE_INVALID` a value that would make the text ambiguous.
  */
-export function signatureBase(lines: readonly string[], params: string): Buffer {
-  let text = ''
-  for (const line of lines) text += `${line}\n`
-  return Buffer.from(`${text}"@signature-params": ${params}`, 'latin1')
+export function signatureBase(lines: string, params: string): Buffer {
+  return Buffer.from(`${lines}"@signature-params": ${params}`, 'latin1')
 }
 
 const printableAscii = /^[\t\x20-\x7e]*$/
@@ -52,17 +49,38 @@ const printableAscii = /^[\t\x20-\x7e]*$/
  * @throws `MCPAUTH_SIGNATURE_INVALID` the message does not have the component, or its value cannot be part of a signature base.
  */
 export function baseLine(component: CoveredComponent, message: HttpMessage): string {
-  const value = component.valueIn(message)
-  if (value === undefined) {
-    throw signatureInvalid(
-      `${component.text}: not in the message`,
-      'cover only what every message has; withSignature takes componentsIfPresent'
-    )
+  return lineWriter(component)(message) ?? absent(component)
+}
+
+/** The component is not there, and it must be. */
+export function absent({ text }: CoveredComponent): never {
+  throw signatureInvalid(`${text}: not in the message`, 'cover only what every message has; withSignature takes componentsIfPresent')
+}
+
+/**
+ * Writes the lines of one component for many messages; undefined where it is absent. Most of what an MCP client covers is the same from request to request, and
+ * is not checked again.
+ */
+export function lineWriter(component: CoveredComponent): (message: HttpMessage) => string | undefined {
+  const write = remembering((value) => lineOf(component, value))
+  return (message) => {
+    const value = component.valueIn(message)
+    return value === undefined ? undefined : write(value)
   }
-  if (!printableAscii.test(value)) {
-    throw signatureInvalid(`${component.text}: holds bytes that are not ASCII`, `cover "${component.name}";bs in its place`)
+}
+
+function lineOf({ name, text }: CoveredComponent, value: string): string {
+  if (!printableAscii.test(value)) throw signatureInvalid(`${text}: holds bytes that are not ASCII`, `cover "${name}";bs in its place`)
+  return `${text}: ${value}\n`
+}
+
+/** Keeps what the last text became. */
+function remembering<T>(work: (text: string) => T): (text: string) => T {
+  let last: { text: string; result: T } | undefined
+  return (text) => {
+    if (last?.text !== text) last = { text, result: work(text) }
+    return last.result
   }
-  return `${component.text}: ${value}`
 }
 
 type Derive = (request: RequestMessage) => string
@@ -133,9 +151,10 @@ function fieldReader(
 }
 
 function onField(name: string, read: (text: string) => string | undefined): Read {
+  const remembered = remembering(read)
   return (message) => {
     const text = combined(message.fields(name))
-    return text === undefined ? undefined : read(text)
+    return text === undefined ? undefined : remembered(text)
   }
 }
 

@@ -1,5 +1,5 @@
 import { type McpAuthError, safeText } from '@mcpauth/core'
-import { type Item, type Parameters, parseItem, serializeInteger, serializeItem, serializeString } from 'structured-headers'
+import { type Item, type Parameters, parseItem, serializeItem, serializeString } from 'structured-headers'
 
 /** The parameters of a signature (RFC 9421 §2.3), in the order in which they are written. */
 export type SignatureParameter = 'created' | 'keyid' | 'alg' | 'expires' | 'nonce' | 'tag'
@@ -11,6 +11,7 @@ export const defaultParameters: readonly SignatureParameter[] = ['created', 'key
 export interface ParameterValues {
   readonly created: number
   readonly expires?: number | undefined
+  /** Already serialised: a nonce of ours needs no check. */
   readonly nonce?: string | undefined
 }
 
@@ -37,11 +38,11 @@ export function parameterWriter(order: readonly SignatureParameter[], fixed: Fix
 function pieceFor(name: SignatureParameter, fixed: FixedValues): string | WriteParameters {
   switch (name) {
     case 'created':
-      return ({ created }) => `;created=${serializeInteger(created)}`
+      return ({ created }) => `;created=${created}`
     case 'expires':
-      return ({ expires }) => (expires === undefined ? '' : `;expires=${serializeInteger(expires)}`)
+      return ({ expires }) => (expires === undefined ? '' : `;expires=${expires}`)
     case 'nonce':
-      return ({ nonce }) => (nonce === undefined ? '' : `;nonce=${serializeString(nonce)}`)
+      return ({ nonce }) => (nonce === undefined ? '' : `;nonce=${nonce}`)
     default:
       return fixed[name] === undefined ? '' : `;${name}=${serializeString(fixed[name])}`
   }

@@ -244,7 +244,7 @@ async function verifyCandidate(
   if (policy.nonces && stated.nonce === undefined) throw signatureInvalid('nonce: missing')
   const signatureAgent = coveredAgent(components, message, label)
   const key = await keyFor(stated, signatureAgent, policy)
-  const lines = components.map((component) => baseLine(component, message))
+  const lines = components.map((component) => baseLine(component, message)).join('')
   if (!holds(key, signatureBase(lines, paramsOf(input)), signature)) throw signatureInvalid('the signature does not fit the message')
   const bodyVerified = checkBody(components, message, body)
   await spendNonce(stated, policy)

@@ -1,6 +1,6 @@
 import { type Interceptor, invalidOption } from '@mcpauth/core'
 import type { DigestAlgorithm } from './content-digest.ts'
-import { freshNonce, type MessageSigner, messageSigner } from './message-signer.ts'
+import { callersNonces, freshNonces, type MessageSigner, messageSigner } from './message-signer.ts'
 import type { SignatureParameter } from './signature-params.ts'
 import { type KeyOptions, loadSigningKey } from './signing-keys.ts'
 import { digestsFrom, type SigningLayerOptions, signingLayer } from './signing-layer.ts'
@@ -79,9 +79,14 @@ export function withSignature(server: string | URL, options: SignatureOptions): 
 function signerFor(spec: SignatureSpec): MessageSigner {
   const { components = defaultComponents, label = 'sig1', expiresInSeconds = 300, nonce = true } = spec
   const { componentsIfPresent = spec.components === undefined ? defaultIfPresent : [] } = spec
-  const makeNonce = nonce === true ? freshNonce : nonce === false ? undefined : nonce
   const key = loadSigningKey(spec)
-  return messageSigner({ ...spec, key, components, componentsIfPresent, label, expiresInSeconds, nonce: makeNonce })
+  return messageSigner({ ...spec, key, components, componentsIfPresent, label, expiresInSeconds, nonce: noncesFor(nonce) })
+}
+
+function noncesFor(option: SignatureSpec['nonce']): (() => string) | undefined {
+  if (typeof option === 'function') return callersNonces(option)
+  if (typeof option !== 'boolean') throw invalidOption('nonce', 'is neither true, false nor a function')
+  return option ? freshNonces(32, 'base64url') : undefined
 }
 
 /** Whoever does not say what is covered wants the body covered; whoever does, covers it by name. */

@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import { type Interceptor, invalidOption } from '@mcpauth/core'
 import type { DigestAlgorithm } from './content-digest.ts'
-import { messageSigner } from './message-signer.ts'
+import { callersNonces, freshNonces, messageSigner } from './message-signer.ts'
 import { type SignatureAgent, signatureAgentMember, wellKnownDirectory } from './signature-agent.ts'
 import { type KeyOptions, loadSigningKey, type SigningKey } from './signing-keys.ts'
 import { digestsFrom, type SigningLayerOptions, signingLayer } from './signing-layer.ts'
@@ -68,7 +67,8 @@ export function withWebBotAuth(server: string | URL, options: WebBotAuthOptions)
     componentsIfPresent,
     label,
     expiresInSeconds,
-    nonce: nonce ?? (signatureAgentForm === 'string' ? olderNonce : newerNonce),
+    // The drafts before wrote it in base64, and a verifier of then may insist.
+    nonce: nonce === undefined ? freshNonces(64, signatureAgentForm === 'string' ? 'base64' : 'base64url') : callersNonces(nonce),
     tag: webBotAuthTag,
     now
   })
@@ -97,18 +97,11 @@ function agentComponent(form: 'dictionary' | 'string', label: string): string {
   return form === 'string' ? 'signature-agent' : `signature-agent;key="${label}"`
 }
 
-function newerNonce(): string {
-  return randomBytes(64).toString('base64url')
-}
-
-function olderNonce(): string {
-  return randomBytes(64).toString('base64')
-}
-
 function checkOptions(options: WebBotAuthOptions, components: unknown, form: unknown): void {
   if (form !== 'dictionary' && form !== 'string') throw invalidOption('signatureAgentForm', "is neither 'dictionary' nor 'string'")
   if ((options.expiresInSeconds as unknown) === false)
     throw invalidOption('expiresInSeconds', 'is false, and Web Bot Auth demands an expiry')
+  if (options.nonce !== undefined && typeof options.nonce !== 'function') throw invalidOption('nonce', 'is not a function')
   if (options.signatureAgent !== undefined && options.directoryUrl !== undefined) {
     throw invalidOption('directoryUrl', 'says the same as signatureAgent: give one of them')
   }

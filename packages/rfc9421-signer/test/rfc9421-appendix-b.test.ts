@@ -40,7 +40,7 @@ function baseOf(message: (typeof cases)[number]['message'], input: string): stri
           target: '/foo?param=Value&Pet=dog',
           fields: fieldsOf(message.headers)
         }
-  const lines = member[0].map((item) => baseLine(coverable(componentOf(item, signatureInvalid), {}, signatureInvalid), seen))
+  const lines = member[0].map((item) => baseLine(coverable(componentOf(item, signatureInvalid), {}, signatureInvalid), seen)).join('')
   return signatureBase(lines, input.slice(input.indexOf('=') + 1)).toString('latin1')
 }
 

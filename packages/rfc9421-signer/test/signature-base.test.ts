@@ -13,7 +13,7 @@ function requestTo(target: string, headers: unknown = {}, more: Partial<RequestM
 }
 
 function lineOf(component: string, message: RequestMessage, fieldTypes?: Record<string, FieldType>): string {
-  return baseLine(coverable(parseComponent(component, signatureInvalid), fieldTypes, signatureInvalid), message)
+  return baseLine(coverable(parseComponent(component, signatureInvalid), fieldTypes, signatureInvalid), message).replace(/\n$/, '')
 }
 
 describe('derived components (RFC 9421 §2.2)', () => {
