@@ -1,0 +1,70 @@
+import { parseArgs } from 'node:util'
+import type { Goal, Outcome, Scale } from './goal.ts'
+import { lostAnswer } from './lost-answer.ts'
+import { manyProcesses } from './many-processes.ts'
+import { holderKilled, killedAnywhere, stoppedAnywhere } from './strikes.ts'
+
+const usage = `./dev stress [R1 … R9] [--quick] [--processes N] [--expiries N] [--strikes N] [--fault POINT] [--store file] [--json]
+Real processes on one cache, a strict authorization server as judge. Exit code 1 if a promise is not kept.`
+
+const goals: readonly Goal[] = [manyProcesses, holderKilled, killedAnywhere, stoppedAnywhere, lostAnswer]
+/** Small, so that it can run on every change; there counts decide and times are only printed. */
+const quick: Scale = { processes: 6, expiries: 6, strikes: 1, staleMs: 150, fault: undefined, rounds: 20 }
+const whole: Scale = { processes: 64, expiries: 100, strikes: 50, staleMs: 300, fault: undefined, rounds: 1_000 }
+const quickGoals: readonly string[] = ['R1', 'R2', 'R3', 'R4', 'R5']
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    processes: { type: 'string' },
+    expiries: { type: 'string' },
+    strikes: { type: 'string' },
+    fault: { type: 'string' },
+    store: { type: 'string', default: 'file' },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false }
+  }
+})
+
+if (values.help) {
+  console.log(usage)
+} else if (values.store !== 'file') {
+  console.error(`--store ${values.store}: only file can be stressed here`)
+  process.exitCode = 2
+} else {
+  process.exitCode = (await runAll()) ? 0 : 1
+}
+
+async function runAll(): Promise<boolean> {
+  const base = values.quick ? quick : whole
+  const scale: Scale = {
+    ...base,
+    processes: Number(values.processes ?? base.processes),
+    expiries: Number(values.expiries ?? base.expiries),
+    strikes: Number(values.strikes ?? base.strikes),
+    fault: values.fault
+  }
+  const wanted = positionals.length > 0 ? positionals : values.quick ? quickGoals : goals.map(({ name }) => name)
+  let allPassed = true
+  for (const goal of goals.filter(({ name }) => wanted.includes(name))) {
+    const startedMs = performance.now()
+    const outcome = await goal.run(scale).catch(failed)
+    allPassed &&= outcome.passed
+    print(goal, outcome, (performance.now() - startedMs) / 1000)
+  }
+  return allPassed
+}
+
+function failed(error: unknown): Outcome {
+  return { passed: false, figures: { error: (error as Error).message } }
+}
+
+function print({ name, promise }: Goal, { passed, figures }: Outcome, seconds: number): void {
+  if (values.json) {
+    console.log(JSON.stringify({ goal: name, promise, passed, seconds: Math.round(seconds * 10) / 10, ...figures }))
+    return
+  }
+  const facts = Object.entries(figures).map(([fact, value]) => `${fact} ${value}`)
+  console.log(`${passed ? 'ok  ' : 'FAIL'} ${name} ${promise} (${seconds.toFixed(1)} s)\n     ${facts.join(', ')}`)
+}

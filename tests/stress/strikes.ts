@@ -1,0 +1,160 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type AgentTask, type Point, points, window } from './fault-points.ts'
+import { endFleet, replenish, startFleet } from './fleet.ts'
+import { type Goal, median, type Outcome, type Scale, within } from './goal.ts'
+import { startWorld, type World } from './world.ts'
+
+/** A fleet in which, at each expiry, whoever comes first to a point is struck there. */
+interface Strike {
+  /** Expires the token, lets one be struck, and tells how the others fared. */
+  round(point: Point): Promise<Round>
+  end(): Promise<void>
+}
+
+interface Round {
+  lost: boolean
+  struck: boolean
+  unanswered: number
+  /** From the strike to the next request that another process got answered. */
+  recoveryMs: number
+}
+
+async function startStrikes(
+  world: World,
+  { processes, staleMs }: Pick<Scale, 'processes' | 'staleMs'>,
+  signal: 'SIGKILL' | 'SIGSTOP',
+  more: Partial<AgentTask> = {}
+): Promise<Strike> {
+  const armed = join(world.root, 'armed')
+  const struck = join(world.root, 'struck')
+  const task: AgentTask = { server: world.server.href, root: world.root, staleMs, ...more }
+  const fleet = await startFleet(processes, task)
+  await Promise.all(fleet.map((agent) => agent.order({ do: 'call' })))
+
+  async function round(point: Point): Promise<Round> {
+    await replenish(fleet, task)
+    await Promise.all(fleet.map((agent) => agent.order({ do: 'fault', fault: { point, signal, armed, struck } })))
+    rmSync(struck, { force: true })
+    writeFileSync(armed, '')
+    world.expire()
+    const calls = fleet.map((agent) => agent.order({ do: 'call' }))
+    if (signal === 'SIGSTOP') await letGoOn(struck, staleMs * 3, calls)
+    const reports = await within(120_000, `a ${signal} at ${point}`, Promise.all(calls))
+    rmSync(armed, { force: true })
+    const [pid, atMs = 0] = existsSync(struck) ? readFileSync(struck, 'utf8').split(' ').map(Number) : []
+    const others = reports.filter((report) => report !== undefined)
+    const lost = others.some(({ code }) => code === 'MCPAUTH_LOGIN_REQUIRED')
+    if (lost) await world.login()
+    const answered = others
+      .filter((report, index) => report.ok && report.atMs >= atMs && fleet[index]?.pid !== pid)
+      .map((report) => report.atMs)
+    return {
+      lost,
+      struck: pid !== undefined,
+      unanswered: lost ? 0 : others.filter(({ ok }) => !ok).length,
+      recoveryMs: Math.min(...answered) - atMs
+    }
+  }
+  return { round, end: () => endFleet(fleet) }
+}
+
+/** Waits out the stop, then lets the stopped process go on. */
+async function letGoOn(struck: string, stopMs: number, calls: Promise<unknown>[]): Promise<void> {
+  let over = false
+  void Promise.all(calls).then(() => {
+    over = true
+  })
+  while (!existsSync(struck) && !over) await sleep(5)
+  if (over) return
+  await sleep(stopMs)
+  process.kill(Number(readFileSync(struck, 'utf8').split(' ')[0]), 'SIGCONT')
+}
+
+/** R2: the holder dies before its request, every time. */
+export const holderKilled: Goal = {
+  name: 'R2',
+  promise: 'the holder is killed before its request at every expiry: nothing lost, and soon over',
+  async run(scale) {
+    await using world = await startWorld()
+    const strikes = await startStrikes(world, scale, 'SIGKILL')
+    try {
+      const before = world.authorizationServer.ledger.refreshes
+      const rounds: Round[] = []
+      for (let expiry = 0; expiry < scale.expiries; expiry += 1) rounds.push(await strikes.round('before-request'))
+      const { refreshes, reuses, revokedGrants } = world.authorizationServer.ledger
+      const recoveries = rounds.map(({ recoveryMs }) => recoveryMs)
+      const figures = {
+        processes: scale.processes,
+        kills: rounds.filter(({ struck }) => struck).length,
+        refreshes: refreshes - before,
+        reuses,
+        grantsLost: revokedGrants + world.logins,
+        unanswered: sum(rounds, ({ unanswered }) => unanswered),
+        medianRecoveryMs: median(recoveries),
+        maxRecoveryMs: Math.max(...recoveries)
+      }
+      const passed =
+        figures.kills === scale.expiries &&
+        figures.refreshes === scale.expiries &&
+        reuses === 0 &&
+        figures.grantsLost === 0 &&
+        figures.unanswered === 0
+      return { passed, figures }
+    } finally {
+      await strikes.end()
+    }
+  }
+}
+
+/** R3: a kill at each point. */
+export const killedAnywhere: Goal = {
+  name: 'R3',
+  promise: 'a kill at each point of a refresh: nothing lost outside [request sent … renamed]',
+  run: (scale) => atEachPoint(scale, 'SIGKILL', window)
+}
+
+/** R4: a stop at each point. */
+export const stoppedAnywhere: Goal = {
+  name: 'R4',
+  promise: 'a stop of three times the stale time at each point: nothing lost, the others wait',
+  run: (scale) => atEachPoint(scale, 'SIGSTOP', new Set())
+}
+
+async function atEachPoint(
+  scale: Scale,
+  signal: 'SIGKILL' | 'SIGSTOP',
+  mayLose: ReadonlySet<Point>,
+  more?: Partial<AgentTask>
+): Promise<Outcome> {
+  await using world = await startWorld()
+  const { ledger } = world.authorizationServer
+  const strikes = await startStrikes(world, { processes: 2, staleMs: scale.staleMs }, signal, more)
+  const figures = { strikes: 0, missed: 0, lostOutside: 0, lostInside: 0, unanswered: 0, reusesOutside: 0 }
+  try {
+    for (const point of points.filter((each) => scale.fault === undefined || scale.fault === each)) {
+      for (let strike = 0; strike < scale.strikes; strike += 1) {
+        const reusesBefore = ledger.reuses
+        const { lost, struck, unanswered } = await strikes.round(point)
+        figures.strikes += Number(struck)
+        figures.missed += Number(!struck)
+        figures.unanswered += unanswered
+        // A use of a rotated token is how a strict server takes the grant back.
+        if (mayLose.has(point)) figures.lostInside += Number(lost)
+        else {
+          figures.lostOutside += Number(lost)
+          figures.reusesOutside += ledger.reuses - reusesBefore
+        }
+      }
+    }
+    const broken = figures.lostOutside + figures.unanswered + figures.reusesOutside + figures.missed
+    return { passed: broken === 0, figures }
+  } finally {
+    await strikes.end()
+  }
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0)
+}
