@@ -1,0 +1,2 @@
+export type { Keychain } from './keychain.ts'
+export { type KeyringStoreOptions, keyringStore } from './keyring-store.ts'
