@@ -7,8 +7,8 @@ import { identityOf, loadTlsMaterial, type TlsSources } from './tls-material.ts'
 export interface Connections {
   /** Resolves when undici is there; undefined when it is already. */
   ready(): Promise<void> | undefined
-  /** Sends a request to one of the origins. */
-  dispatch(origin: string, ...request: Parameters<Dispatch>): boolean
+  /** Sends requests to one of the origins. `guessAtCuts`: a connection that is cut at once is reported as a certificate the server may not like. */
+  dispatchTo(origin: string, guessAtCuts: boolean): Dispatch
   /** Lets running requests end and closes every connection. The next request opens new ones. */
   close(): Promise<void>
 }
@@ -68,14 +68,14 @@ export function openConnections(sources: TlsSources, server: string, serverName:
   }
 
   /** A handler that is told of a failed handshake in our words. */
-  function explaining(origin: string, handler: DispatchHandler): DispatchHandler {
+  function explaining(origin: string, handler: DispatchHandler, guessAtCuts: boolean): DispatchHandler {
     return forwarding(handler, {
       onResponseStart(controller, status, headers, message) {
         answered.add(origin)
         handler.onResponseStart?.(controller, status, headers, message)
       },
       onResponseError(controller, error) {
-        const state = { origin, answered: answered.has(origin), certificate: sources.cert !== undefined }
+        const state = { origin, guessAtCuts: guessAtCuts && !answered.has(origin), certificate: sources.cert !== undefined }
         handler.onResponseError?.(controller, explainTlsFailure(state, error))
       }
     })
@@ -88,9 +88,9 @@ export function openConnections(sources: TlsSources, server: string, serverName:
         : import('undici').then((loaded) => {
             undici = loaded
           }),
-    dispatch(origin, options, handler) {
+    dispatchTo: (origin, guessAtCuts) => (options, handler) => {
       reload()
-      return agentFor(origin).dispatch(options as never, explaining(origin, handler) as never)
+      return agentFor(origin).dispatch(options as never, explaining(origin, handler, guessAtCuts) as never)
     },
     close: async () => void (await closeAgents())
   }

@@ -55,8 +55,8 @@ const failures: readonly Failure[] = [
 /** What is known of the connections to the origin that failed. */
 export interface ConnectionState {
   readonly origin: string
-  /** Whether the server has answered anything yet, through connections of this kind. */
-  readonly answered: boolean
+  /** The server has not answered yet, and nobody needs to tell a request that was never sent from one that may have arrived. */
+  readonly guessAtCuts: boolean
   /** Whether a client certificate is shown. */
   readonly certificate: boolean
 }
@@ -76,8 +76,8 @@ export function explainTlsFailure(state: ConnectionState, error: Error): Error {
  * With TLS 1.3 the client is done before the server looks at its certificate, and node's own server then closes without a word. So a connection that is cut before
  * the server ever answered is taken for that, in words that leave it open; once it has answered, a cut connection is just that.
  */
-function cutOff(code: string, { answered, certificate }: ConnectionState): Omit<Failure, 'codes'> | undefined {
-  if (answered || (code !== 'UND_ERR_SOCKET' && code !== 'ECONNRESET')) return undefined
+function cutOff(code: string, { guessAtCuts, certificate }: ConnectionState): Omit<Failure, 'codes'> | undefined {
+  if (!guessAtCuts || (code !== 'UND_ERR_SOCKET' && code !== 'ECONNRESET')) return undefined
   const fact = 'the server closed the connection before it ever answered'
   return certificate
     ? {

@@ -73,12 +73,13 @@ export function withMtls(server: string | URL, options: MtlsOptions): MtlsLayer 
   const url = secureUrl('server', server)
   const origins = new Set([url.origin, ...(options.also ?? []).map((other) => secureUrl('also', other).origin)])
   const connections = openConnections(sourcesOf(options), url.origin, checkedServerName(options.serverName))
-  const ends = [...origins].map((origin) => endOf(origin, connections))
   const users = closeAfterLast(connections)
 
   const interceptor = describeLayer(
     (dispatch, road) => {
       users.add(road)
+      // The network end, for authorization servers, has no road: there, a refresh that may have arrived must not look like one that did not.
+      const ends = [...origins].map((origin) => endOf(origin, connections, road !== undefined))
       return (request, handler) => {
         const end = ends.find(({ binding }) => binding.covers(request))
         return end ? replaying(end.dispatch, request, handler, end.policy, road) : dispatch(request, handler)
@@ -96,10 +97,10 @@ interface RoadEnd {
   readonly policy: ReplayPolicy<undefined>
 }
 
-function endOf(origin: string, connections: Connections): RoadEnd {
+function endOf(origin: string, connections: Connections, guessAtCuts: boolean): RoadEnd {
   return {
     binding: bindTo(origin, { bind: 'origin' }),
-    dispatch: (request, handler) => connections.dispatch(origin, request, handler),
+    dispatch: connections.dispatchTo(origin, guessAtCuts),
     policy: connectionPolicy(connections, origin)
   }
 }

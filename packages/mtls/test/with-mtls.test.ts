@@ -46,6 +46,12 @@ async function get(url: string, interceptor: Interceptor): Promise<string> {
   return body.text()
 }
 
+async function fetched(url: string, interceptor: Interceptor): Promise<string> {
+  const send = authFetch(interceptor)
+  onTestFinished(() => send[Symbol.asyncDispose]())
+  return (await send(url, { method: 'POST', body: '{}' })).text()
+}
+
 async function failure(work: Promise<unknown>): Promise<McpAuthError> {
   const error = await work.then(
     () => undefined,
@@ -230,7 +236,7 @@ describe('a failed handshake is an error that says what to do', () => {
 
   test.each(['TLSv1.2', 'TLSv1.3'] as const)('a client certificate is demanded (node, %s)', async (maxVersion) => {
     const { url, seen } = await demanding(maxVersion)
-    const error = await failure(get(url, withMtls(url, { ca: { env: 'CA' }, env: environment })))
+    const error = await failure(fetched(url, withMtls(url, { ca: { env: 'CA' }, env: environment })))
     expect(error.code).toBe('MCPAUTH_TLS')
     expect(`${error.message} ${error.hint}`).toContain('demand a client certificate')
     expect(seen).toEqual([])
@@ -240,10 +246,15 @@ describe('a failed handshake is an error that says what to do', () => {
     const { url, seen } = await demanding(maxVersion)
     const stranger = await (await createAuthority('strangers')).issue({ commonName: 'stranger' })
     const strange = { ...environment, CERT: stranger.cert, KEY: stranger.key }
-    const error = await failure(get(url, withMtls(url, standard({ env: strange }))))
+    const error = await failure(fetched(url, withMtls(url, standard({ env: strange }))))
     expect(error.code).toBe('MCPAUTH_TLS')
     expect(error.message).toContain('may not accept the client certificate')
     expect(seen).toEqual([])
+  })
+
+  test('outside a road, where a refresh may have arrived, a cut connection stays what it is', async () => {
+    const { url } = await tlsServer(serverCertificate, (response) => void response.socket?.destroy())
+    await expect(get(url, withMtls(url, standard()))).rejects.toMatchObject({ code: 'UND_ERR_SOCKET' })
   })
 
   test('a connection that is cut after the first answer is no failed handshake', async () => {
@@ -251,9 +262,10 @@ describe('a failed handshake is an error that says what to do', () => {
       if (path === '/mcp/cut') response.socket?.destroy()
       else response.end('ok')
     })
-    const interceptor = withMtls(url, standard())
-    await get(url, interceptor)
-    await expect(get(`${url}/cut`, interceptor)).rejects.not.toMatchObject({ code: 'MCPAUTH_TLS' })
+    const send = authFetch(withMtls(url, standard()))
+    onTestFinished(() => send[Symbol.asyncDispose]())
+    await (await send(url)).text()
+    await expect(send(`${url}/cut`)).rejects.toMatchObject({ cause: { code: 'UND_ERR_SOCKET' } })
   })
 
   test('no TLS on the port', async () => {
