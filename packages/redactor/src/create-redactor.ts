@@ -4,7 +4,7 @@ import { redactingStream } from './redact-stream.ts'
 import { textRedactor } from './redact-text.ts'
 import { urlRedactor } from './redact-url.ts'
 import { redactError, redactHeaders, redactValue, type ValueRedaction } from './redact-value.ts'
-import { openRules, type RedactorOptions } from './rules.ts'
+import { openRules, type RedactorOptions, type Rules } from './rules.ts'
 
 /** Takes secrets out of what is about to be printed, logged or stored. Nothing it is given is changed. */
 export interface Redactor {
@@ -38,7 +38,11 @@ export interface Redactor {
  * ```
  */
 export function createRedactor(options: RedactorOptions = {}): Redactor {
-  const rules = openRules(options)
+  return redactorWith(openRules(options), options)
+}
+
+/** A redactor over rules that are already open. */
+export function redactorWith(rules: Rules, options: RedactorOptions): Redactor {
   const redactText = textRedactor(options, rules)
   const redactUrl = urlRedactor(rules, redactText)
   const redaction: ValueRedaction = { rules, redactText, redactUrl }

@@ -183,13 +183,19 @@ function keyedValue(text: string, separator: number, rules: Rules): Finding | un
   const wanted = isWanted(key, text.charCodeAt(separator) === equals, rules)
   if (!wanted) return undefined
   const value = valueAfter(text, separator + 1, { wholeLine: !quoted && isSensitiveHeader(key), quoteNumbers: quote === '"' })
-  return value && (wanted === 'everywhere' || inParameters(text, start, value)) ? value : undefined
+  if (!value || (wanted === 'in parameters' && !inParameters(text, start, value))) return undefined
+  return isLiteralHeader(key, text.slice(value.start, value.end)) ? undefined : value
 }
 
 function isWanted(key: string, assigned: boolean, rules: Rules): 'everywhere' | 'in parameters' | undefined {
   if (isSensitiveHeader(key)) return rules.sensitiveHeaders(key) ? 'everywhere' : undefined
   if (isSecretKey(key)) return rules.secretKeys(key) ? 'everywhere' : undefined
   return assigned && isSecretParameter(key) && rules.urls(key) ? 'in parameters' : undefined
+}
+
+/** What the user wrote into the program as a header is shown where that header is. */
+function isLiteralHeader(name: string, value: string): boolean {
+  return name.includes('-') && !isSensitiveHeader(name) && literals.has(value)
 }
 
 /** `code` is an authorization code in a URL or a form; anywhere else it is a number that people need to see. */

@@ -1,6 +1,6 @@
 import { headerPairs, literals } from '@mcpauth/core'
 import type { Rules } from './rules.ts'
-import { isCredentialHeader, isSecretKey, isSensitiveHeader } from './secret-names.ts'
+import { headerKind, isCredentialHeader, isSecretKey, isSensitiveHeader } from './secret-names.ts'
 import { isWrittenNumber } from './written-number.ts'
 
 /** What the redaction of a value is made of. */
@@ -15,22 +15,31 @@ const maxDepth = 64
 
 /** A copy of headers in any form, names as written. */
 export function redactHeaders(headers: unknown, { rules, redactText }: ValueRedaction): Record<string, string | string[]> {
+  return copyOfHeaders(headers, rules, redactText)
+}
+
+/** The same for what is going to be redacted as a text anyway: values are hidden by the names of their headers only. */
+export function hideNamedHeaders(headers: unknown, rules: Rules): Record<string, string | string[]> {
+  return copyOfHeaders(headers, rules, (text) => text)
+}
+
+function copyOfHeaders(headers: unknown, rules: Rules, redactText: (text: string) => string): Record<string, string | string[]> {
   const redacted: Record<string, string | string[]> = {}
   for (const [name, value] of headerPairs(headers)) {
-    const texts = Array.isArray(value) ? value : [value]
-    const safe =
-      isSensitiveHeader(name) && rules.sensitiveHeaders(name) ? [hidden] : texts.map((text) => headerText(name, text, rules, redactText))
-    const before = Object.hasOwn(redacted, name) ? ([] as string[]).concat(redacted[name] as string | string[]) : []
-    const all = [...before, ...safe]
-    setOwn(redacted, name, all.length === 1 ? (all[0] as string) : all)
+    const safe = headerValue(name, value, rules, redactText)
+    setOwn(redacted, name, Object.hasOwn(redacted, name) ? [redacted[name] as string | string[], safe].flat() : safe)
   }
   return redacted
 }
 
-function headerText(name: string, value: string, rules: Rules, redactText: (text: string) => string): string {
-  if (!isCredentialHeader(name) || !rules.credentialHeaders(name)) return redactText(value)
-  // A literal is what the user wrote into the program; a registered secret is a secret wherever it stands.
-  return literals.has(value) ? redactText(value) : hidden
+function headerValue(name: string, value: string | string[], rules: Rules, redactText: (text: string) => string): string | string[] {
+  const kind = headerKind(name)
+  if (kind === 'sensitive' && rules.sensitiveHeaders(name)) return hidden
+  const safe = (text: string): string => {
+    // A literal is what the user wrote into the program; a registered secret is a secret wherever it stands.
+    return kind === 'credential' && rules.credentialHeaders(name) && !literals.has(text) ? hidden : redactText(text)
+  }
+  return Array.isArray(value) ? value.map(safe) : safe(value)
 }
 
 /**
@@ -185,5 +194,9 @@ function hide(target: object, key: string, value: unknown): void {
 
 /** `__proto__` is a name like any other here. */
 function setOwn(target: object, key: string, value: unknown): void {
+  if (key !== '__proto__') {
+    ;(target as Record<string, unknown>)[key] = value
+    return
+  }
   Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
 }

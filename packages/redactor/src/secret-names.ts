@@ -80,3 +80,16 @@ export function isCredentialHeader(name: string): boolean {
   if (challengeHeaders.has(lower) || sensitiveHeaders.has(lower)) return false
   return credentialHeaders.has(lower) || credentialEndings.test(lower) || isSecretKey(lower)
 }
+
+const kinds = new Map<string, 'sensitive' | 'credential' | 'plain'>()
+const maxKinds = 1_000
+
+/** What kind of header a name says it is. Remembers names: the same few headers are on every request. */
+export function headerKind(name: string): 'sensitive' | 'credential' | 'plain' {
+  const known = kinds.get(name)
+  if (known) return known
+  const kind = isSensitiveHeader(name) ? 'sensitive' : isCredentialHeader(name) ? 'credential' : 'plain'
+  if (kinds.size >= maxKinds) kinds.clear()
+  kinds.set(name, kind)
+  return kind
+}
