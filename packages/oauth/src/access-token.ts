@@ -27,11 +27,13 @@ export interface GrantFacts {
   client: ClientRecord
   /** The private key that the tokens are bound to. */
   dpopKey?: unknown
+  /** Names the secret that the grant came from. */
+  seed?: string | undefined
 }
 
 /** The record of a new grant. Nothing of the one before it remains but its generation and what this version does not know. */
 export function grantedRecord(before: TokenRecord | undefined, response: TokenResponse, facts: GrantFacts, nowMs: number): TokenRecord {
-  const { issuer, tokenEndpoint, resource, requestedScope, client, dpopKey } = facts
+  const { issuer, tokenEndpoint, resource, requestedScope, client, dpopKey, seed } = facts
   return {
     ...lifetimeFields(response, nowMs),
     access_token: response.access_token,
@@ -46,7 +48,8 @@ export function grantedRecord(before: TokenRecord | undefined, response: TokenRe
     ...optional('resource', resource),
     ...optional('requested_scope', requestedScope),
     client,
-    ...optional('dpop_key', dpopKey)
+    ...optional('dpop_key', dpopKey),
+    ...optional('seed', seed)
   }
 }
 

@@ -9,6 +9,7 @@ import {
   discoverResource,
   type ResourceMetadata
 } from './discovery.ts'
+import { loginErrors } from './login-errors.ts'
 import type { Settings } from './options.ts'
 
 /** Where tokens for one MCP server are got, and for what. */
@@ -32,13 +33,13 @@ const discoveryDeadlineMs = 30_000
 export async function findTarget(
   settings: Settings,
   context: DiscoveryContext,
-  challenge: ChallengeUrl,
+  challenge: ChallengeUrl & { refused: boolean },
   inUse: string | undefined
 ): Promise<AuthorizationTarget> {
   const limit = AbortSignal.timeout(discoveryDeadlineMs)
   const bounded = { ...context, signal: context.signal ? AbortSignal.any([context.signal, limit]) : limit }
   const metadata = await discoverResource(bounded, challenge)
-  const authorizationServer = await findServer(settings, bounded, metadata, inUse)
+  const authorizationServer = await findServer(settings, bounded, metadata, inUse, challenge.refused)
   return { authorizationServer: withOwnEndpoints(authorizationServer, settings), resource: resourceOf(settings, metadata), metadata }
 }
 
@@ -46,9 +47,15 @@ async function findServer(
   settings: Settings,
   context: DiscoveryContext,
   metadata: ResourceMetadata | undefined,
-  inUse: string | undefined
+  inUse: string | undefined,
+  refused: boolean
 ): Promise<AuthorizationServer> {
-  if (!metadata) return hasOwnEndpoints(settings) ? ownServer(settings, settings.server.origin) : await discoverLegacyServer(context)
+  if (!metadata) {
+    if (hasOwnEndpoints(settings)) return ownServer(settings, settings.server.origin)
+    const legacy = await discoverLegacyServer(context, refused)
+    if (!legacy) throw loginErrors(settings).notNeeded()
+    return legacy
+  }
   const issuer = await chooseIssuer(settings, metadata.authorizationServers, inUse)
   const found = await discoverAuthorizationServer(context, issuer)
   if (found) return found

@@ -1,5 +1,5 @@
 import { type AuthChallenge, type HeldRecord, McpAuthError, publish, type TokenRecord } from '@mcpauth/core'
-import { grantedRecord } from './access-token.ts'
+import { type GrantFacts, grantedRecord } from './access-token.ts'
 import { authorizationCode, checkPkce } from './authorization-code.ts'
 import type { AuthorizationServerClient } from './authorization-server-client.ts'
 import { type AuthorizationTarget, findTarget } from './authorization-target.ts'
@@ -26,6 +26,8 @@ export interface AuthorizationContext {
 export interface AuthorizationWish {
   /** Of the answer that made it necessary; empty when the user asked for it. */
   challenges: readonly AuthChallenge[]
+  /** Whether the server has refused a request. */
+  refused: boolean
   /** Widens what is asked for: a step-up (N29). */
   addedScope?: string | undefined
   /** In place of the option. */
@@ -106,7 +108,7 @@ async function oneLogin(
     const { ask, facts } = request(context, wish, stored, target, identity, scope)
     const answer = await answerOf(ask, open, identity)
     if (answer === 'forgotten') return answer
-    const record = await writeGrant(context, (before) => grantedRecord(before, answer, facts(answer), context.settings.now()))
+    const record = await writeGrant(context, (before) => grantedRecord(before, answer, facts(), context.settings.now()))
     open.finish?.()
     return record
   } catch (error) {
@@ -138,7 +140,8 @@ export async function authorizeByGrant(
 ): Promise<AuthorizationOutcome> {
   const { store, key, now } = context.settings
   const stored = await store.read(key)
-  if (isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
+  const seed = await grant.seed?.(context.settings.env)
+  if (isOfSeed(stored, seed) && isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
   const target = await targetOf(context, wish, stored)
   const { identity, scope } = await whoAndWhat(context, wish, stored, target, {
     redirectUri: undefined,
@@ -151,9 +154,9 @@ export async function authorizeByGrant(
     key,
     async (held) => {
       const before = await held.read()
-      if (isEnough(before, wish, now())) return { kind: 'adopted', record: before as TokenRecord }
+      if (isOfSeed(before, seed) && isEnough(before, wish, now())) return { kind: 'adopted', record: before as TokenRecord }
       const answer = await grant(ask)
-      return { kind: 'granted', record: await write(held, grantedRecord(before, answer, facts(answer), now())) }
+      return { kind: 'granted', record: await write(held, grantedRecord(before, answer, { ...facts(), seed }, now())) }
     },
     { deadlineMs: recordDeadlineMs }
   )
@@ -176,7 +179,7 @@ export function loginByGrant(context: AuthorizationContext, grant: Grant, wish: 
       })
       const { ask, facts } = request(context, wish, stored, target, identity, scope)
       const answer = await grant(ask)
-      const record = await writeGrant(context, (before) => grantedRecord(before, answer, facts(answer), now()))
+      const record = await writeGrant(context, (before) => grantedRecord(before, answer, facts(), now()))
       publish('mcpauth:login:finished', { server: key.url, issuer: record.issuer })
       return { kind: 'granted', record }
     },
@@ -191,6 +194,11 @@ function isEnough(record: TokenRecord | undefined, { stale, addedScope }: Author
   return scopeCovers(scopeWords(record.scope), scopeWords(addedScope))
 }
 
+/** Tokens of another secret than the one there is now are somebody else's. */
+function isOfSeed(record: TokenRecord | undefined, seed: string | undefined): boolean {
+  return seed === undefined || record?.seed === seed
+}
+
 async function targetOf(
   { settings, discovery }: AuthorizationContext,
   wish: AuthorizationWish,
@@ -198,7 +206,12 @@ async function targetOf(
 ): Promise<AuthorizationTarget> {
   const url = wish.challenges.map(({ parameters }) => parameters.resource_metadata).find((value) => value !== undefined)
   const loggedIn = stored?.access_token !== undefined || stored?.refresh_token !== undefined
-  return await findTarget(settings, { ...discovery, signal: wish.signal }, { url, allowForeign: !loggedIn }, stored?.issuer)
+  return await findTarget(
+    settings,
+    { ...discovery, signal: wish.signal },
+    { url, allowForeign: !loggedIn, refused: wish.refused },
+    stored?.issuer
+  )
 }
 
 async function whoAndWhat(
@@ -216,7 +229,8 @@ async function whoAndWhat(
     wantsRefresh: how.grantTypes.includes('refresh_token')
   })
   // N29: what was requested before, granted or not, and what is challenged now.
-  const scope = wish.addedScope === undefined ? chosen : scopeUnion(stored?.requested_scope ?? settings.scope, wish.addedScope)
+  const scope =
+    wish.addedScope === undefined ? chosen : scopeUnion(stored?.requested_scope ?? settings.scope ?? stored?.scope, wish.addedScope)
   const identity = await identify(settings, {
     server: authorizationServer,
     network,
@@ -236,7 +250,7 @@ function request(
   target: AuthorizationTarget,
   identity: ClientIdentity,
   scope: string | undefined
-): { ask: GrantRequest; facts: (answer: TokenResponse) => Parameters<typeof grantedRecord>[2] } {
+): { ask: GrantRequest; facts: () => GrantFacts } {
   const { settings, network, proofs } = context
   const { authorizationServer, resource } = target
   const jwk = settings.dpop ? (dpopJwkOf(stored) ?? generateDpopJwk()) : undefined

@@ -122,7 +122,8 @@ async function identityOf(
   const mtls = settings.useMtlsEndpoints ?? method.endsWith('tls_client_auth')
   return {
     record: { ...record, token_endpoint_auth_method: method },
-    client: { client_id: record.client_id, ...(mtls ? { use_mtls_endpoint_aliases: true } : {}) },
+    // A grant without a client sends no id; oauth4webapi wants one all the same.
+    client: { client_id: record.client_id || 'none', ...(mtls ? { use_mtls_endpoint_aliases: true } : {}) },
     clientAuth:
       record.client_id === '' ? () => undefined : clientAuthentication(method as TokenEndpointAuthMethod, credentials, settings.now),
     source

@@ -46,7 +46,9 @@ function registrationRequest(
 ): Record<string, unknown> {
   return {
     client_name: clientName,
-    ...(redirectUri === undefined ? {} : { redirect_uris: [redirectUri], response_types: ['code'] }),
+    // Said also where there is none: absent, `response_types` means `code`, which then lacks its redirect URI (RFC 7591 §2).
+    redirect_uris: redirectUri === undefined ? [] : [redirectUri],
+    response_types: redirectUri === undefined ? [] : ['code'],
     application_type: applicationType(redirectUri),
     grant_types: grantTypes,
     token_endpoint_auth_method: requestedAuthMethod(server.token_endpoint_auth_methods_supported),
@@ -59,14 +61,11 @@ function applicationType(redirectUri: string | undefined): 'native' | 'web' {
   return redirectUri === undefined || isLoopbackHost(new URL(redirectUri).hostname) || !/^https?:/.test(redirectUri) ? 'native' : 'web'
 }
 
-/** What no server can object to. */
-function bareRequest({
-  client_name,
-  redirect_uris,
-  application_type,
-  token_endpoint_auth_method
-}: Record<string, unknown>): Record<string, unknown> {
-  return { client_name, redirect_uris, application_type, token_endpoint_auth_method }
+/** What no server can object to. Without a redirect URI the grant types have to stay: their default is the code flow. */
+function bareRequest(full: Record<string, unknown>): Record<string, unknown> {
+  const { client_name, redirect_uris, response_types, grant_types, application_type, token_endpoint_auth_method } = full
+  const bare = { client_name, redirect_uris, application_type, token_endpoint_auth_method }
+  return Array.isArray(redirect_uris) && redirect_uris.length > 0 ? bare : { ...bare, response_types, grant_types }
 }
 
 async function register(

@@ -21,9 +21,11 @@ export interface DiscoveryContext {
   signal?: AbortSignal | undefined
 }
 
-/** The URL that a challenge points to, and whether one of another origin may be followed. */
+/** What the server's refusal says about where to look. */
 export interface ChallengeUrl {
+  /** `resource_metadata` of the challenge. */
   url: string | undefined
+  /** Whether a URL of another origin may be followed. */
   allowForeign: boolean
 }
 
@@ -139,11 +141,13 @@ function checkEndpoints(document: Record<string, unknown>, guard: Pick<AddressGu
 
 /**
  * A server of before 2025-06-18: its authorization server is its own origin, with metadata there or the default endpoints (N42).
+ *
+ * @param allowDefaults Only a server that has refused a request is taken to have endpoints that it does not speak of.
  */
-export async function discoverLegacyServer(context: DiscoveryContext): Promise<AuthorizationServer> {
+export async function discoverLegacyServer(context: DiscoveryContext, allowDefaults: boolean): Promise<AuthorizationServer | undefined> {
   const { origin } = context.server
   const document = await firstDocument(context, issuerMetadataUrls(new URL(origin)), 'the authorization server metadata', isServerMetadata)
-  if (!document) return defaultEndpoints(origin)
+  if (!document) return allowDefaults ? defaultEndpoints(origin) : undefined
   // Here the identifier is made by us and not written by anyone, so both forms of an empty path are it.
   if (document.issuer !== origin && document.issuer !== `${origin}/`) {
     throw new McpAuthError('MCPAUTH_ISSUER_MISMATCH', `the metadata of ${origin} says that its issuer is ${safeText(document.issuer)}`)

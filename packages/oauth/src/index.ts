@@ -5,6 +5,7 @@ export { clientCredentials } from './grants/client-credentials.ts'
 export { type DeviceLoginOptions, type DevicePrompt, deviceLogin } from './grants/device-code.ts'
 export type { Grant, GrantRequest, ProofMaker } from './grants/grant.ts'
 export { jwtBearer, workloadIdentity } from './grants/jwt-bearer.ts'
+export { refreshTokenOnly } from './grants/refresh-token-only.ts'
 export {
   type EnterpriseAuthorizationOptions,
   enterpriseAuthorization,

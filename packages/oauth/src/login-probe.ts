@@ -5,9 +5,13 @@ import type { AuthorizationServerClient } from './authorization-server-client.ts
  * Asks the MCP server for something without a credential, to see its challenge: a login before the first request would otherwise not know the
  * scope and the metadata that the challenge names.
  *
- * @returns The challenges; none when the server did not refuse.
+ * @returns Whether the server refused, and its challenges.
  */
-export async function probeServer(network: AuthorizationServerClient, server: URL, signal?: AbortSignal): Promise<AuthChallenge[]> {
+export async function probeServer(
+  network: AuthorizationServerClient,
+  server: URL,
+  signal?: AbortSignal
+): Promise<{ refused: boolean; challenges: AuthChallenge[] }> {
   const request = {
     method: 'POST' as const,
     headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
@@ -15,5 +19,6 @@ export async function probeServer(network: AuthorizationServerClient, server: UR
     body: '{"jsonrpc":"2.0","id":"mcpauth","method":"ping"}'
   }
   const response = await network.send(server, 'the MCP server', request, { deadlineMs: 10_000, signal })
-  return response.status === 401 ? parseChallenges(response.headers.get('www-authenticate') ?? undefined) : []
+  const refused = response.status === 401
+  return { refused, challenges: refused ? parseChallenges(response.headers.get('www-authenticate') ?? undefined) : [] }
 }

@@ -1,16 +1,13 @@
 import {
   type AccessToken,
-  type AuthChallenge,
   type Dispatch,
   McpAuthError,
   publish,
   type Refusal,
   type Road,
-  safeText,
   type TokenRecord,
   type TokenSource
 } from '@mcpauth/core'
-import { accessTokenOf } from './access-token.ts'
 import { addressGuard, guardedNetwork } from './address-guard.ts'
 import {
   type AuthorizationContext,
@@ -21,23 +18,22 @@ import {
   loginByGrant
 } from './authorization.ts'
 import { authorizationServerClient } from './authorization-server-client.ts'
-import { findTarget } from './authorization-target.ts'
-import { identityOfRecord } from './client-identity.ts'
-import { discoverResource } from './discovery.ts'
 import { dpopNonces } from './dpop.ts'
 import { dpopJwkOf, dpopProofs } from './dpop-proofs.ts'
 import { createFlights, type Flight, waitFor } from './flights.ts'
-import type { GrantRequest } from './grants/grant.ts'
-import { refreshTokenGrant } from './grants/refresh-token.ts'
-import { belongsToIssuer } from './issuer-binding.ts'
+import type { ProofMaker } from './grants/grant.ts'
+import { type HeldToken, heldToken } from './held-token.ts'
 import type { Login } from './login.ts'
+import { loginErrors } from './login-errors.ts'
 import { probeServer } from './login-probe.ts'
+import { OAuthResponseError } from './oauth-response-error.ts'
 import { type OAuthStatus, statusOf } from './oauth-status.ts'
 import { checkOptions, checkScope, type OAuthOptions } from './options.ts'
-import { type RefreshOutcome, refreshOnce } from './refresh.ts'
+import { recordRefresh } from './record-refresh.ts'
+import { type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
 import { revokeTokens } from './revocation.ts'
 import { challengedScope, scopeCovers, scopeWords } from './scope-selection.ts'
-import type { TokenResponse } from './token-response.ts'
+import { stepUpLimit } from './step-up-limit.ts'
 
 /** What {@link OAuthTokens.login} may be told. */
 export interface LoginOptions {
@@ -69,18 +65,10 @@ export interface OAuthTokens extends TokenSource {
   keepFresh(): Disposable
 }
 
-/** The token in use, and when to do something about it; milliseconds since the epoch. */
-interface HeldToken {
-  token: AccessToken
-  record: TokenRecord
-  renewAtMs: number
-  endsAtMs: number
-}
-
-/** How often a request may widen one scope at one resource (N29). */
-const maxStepUps = 3
-/** How long a failed background refresh, or a person's no, is not repeated, in milliseconds. */
+/** How long a background refresh that failed, or an answer that was no, is not repeated; in milliseconds. */
 const pauseMs = 10_000
+/** A server may ask to be left alone, but not for ever; in milliseconds. */
+const longestPauseMs = 300_000
 
 /**
  * The tokens for one MCP server, kept fresh: one refresh per key, across processes.
@@ -104,19 +92,26 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   const network = authorizationServerClient(dispatchNow, guard)
   const nonces = dpopNonces()
   const proofs = dpopProofs(nonces, now)
-  const discovery = { server: settings.server, network, guard }
-  const context: AuthorizationContext = { settings, discovery, network, proofs }
+  const context: AuthorizationContext = { settings, discovery: { server: settings.server, network, guard }, network, proofs }
+  const errors = loginErrors(settings)
+  const refreshing = recordRefresh(context, errors)
   const flights = createFlights<AccessToken>()
   const refreshes = createFlights<RefreshOutcome>()
-  const stepUps = new Map<string, number>()
+  const stepUps = stepUpLimit()
+  /** The key that each token is bound to: what is sent must not depend on what is current by then. */
+  const boundTo = new WeakMap<AccessToken, ProofMaker>()
 
   let roads: ReadonlyArray<{ road: Road; network: Dispatch }> = []
   let unattached: Dispatch | undefined
   let held: HeldToken | undefined
   let loading: Promise<AccessToken | undefined> | undefined
   let loaded = false
+  /** A record that could not be written, and is newer than the stored one. */
   let unsaved: TokenRecord | undefined
+  /** A refresh token that its server has refused without saying that it is dead. */
   let refused: { refreshToken: string; times: number } | undefined
+  /** A server that asked to be left alone. */
+  let quiet: { untilMs: number; error: unknown } | undefined
   let aheadNotBeforeMs = 0
   let lastNo: { atMs: number; error: unknown } | undefined
 
@@ -144,75 +139,76 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       renewInBackground(held, at)
       return held.token
     }
-    return canRenew(held.record) ? renewExpired(held) : undefined
+    return isRenewable(held.record) ? renewExpired(held) : undefined
   }
 
   /** The first read of the store; many requests share it. */
   function load(): Promise<AccessToken | undefined> {
-    loading ??= store
-      .read(key)
-      .then((record) => {
-        loaded = true
-        if (!held) hold(record, 'stored')
-        return current()
-      })
-      .finally(() => {
-        loading = undefined
-      })
+    loading ??= readFirst().finally(() => {
+      loading = undefined
+    })
     return loading
   }
 
-  function hold(record: TokenRecord | undefined, origin: AccessToken['origin']): AccessToken | undefined {
-    const token = accessTokenOf(record, origin)
-    if (!record || !token) {
-      held = undefined
-      return undefined
-    }
-    // The same token, met again in the store, keeps what is known about it.
-    if (held?.token.value === token.value && held.token.generation === token.generation) return held.token
+  async function readFirst(): Promise<AccessToken | undefined> {
+    const record = await readOurs()
     loaded = true
-    const endsAtMs = token.expiresAtMs ?? Number.POSITIVE_INFINITY
-    held = { token, record, endsAtMs, renewAtMs: renewalOf(record, endsAtMs) }
-    return token
+    if (record && !held) hold(record, 'stored')
+    return await current()
   }
 
-  /** At most a fifth of the lifetime ahead, so that a short-lived token is not renewed all the time. */
-  function renewalOf(record: TokenRecord, endsAtMs: number): number {
-    if (!canRenew(record)) return endsAtMs
-    const lifetimeMs = record.lifetime === undefined ? endsAtMs - now() : record.lifetime * 1000
-    return endsAtMs - Math.min(settings.refreshAheadMs, Math.max(0, lifetimeMs) / 5)
+  /** What is stored; not what came from a secret that has been replaced. */
+  async function readOurs(): Promise<TokenRecord | undefined> {
+    const record = await store.read(key)
+    return record && (settings.grant?.seed === undefined || (await refreshing.isOurs(record))) ? record : undefined
+  }
+
+  /** Takes a record into use. */
+  function hold(record: TokenRecord, origin: AccessToken['origin']): AccessToken | undefined {
+    const next = heldToken(record, origin, { refreshAheadMs: settings.refreshAheadMs, nowMs: now(), renewable: isRenewable(record) })
+    // The same token, met again in the store, keeps what is known about it.
+    const same = next && held?.token.value === next.token.value && held.token.generation === next.token.generation
+    if (!same) held = next
+    loaded = true
+    const jwk = dpopJwkOf(record)
+    if (held?.token.scheme === 'DPoP' && jwk) boundTo.set(held.token, proofs(jwk))
+    return held?.token
   }
 
   /** Without a person. */
-  function canRenew(record: TokenRecord): boolean {
-    if (record.refresh_token !== undefined) return refused?.refreshToken !== record.refresh_token || refused.times < 2
+  function isRenewable(record: TokenRecord): boolean {
+    if (record.refresh_token !== undefined) return !isWornOut(record.refresh_token)
     return settings.grant !== undefined && settings.grant.interactive !== true
   }
 
+  function isWornOut(refreshToken: string | undefined): boolean {
+    return refused !== undefined && refused.refreshToken === refreshToken && refused.times >= 2
+  }
+
   function renewInBackground(stale: HeldToken, atMs: number): void {
-    if (atMs < aheadNotBeforeMs) return
+    if (atMs < aheadNotBeforeMs || !isRenewable(stale.record)) return
     // One failure must not become one attempt per request.
     aheadNotBeforeMs = atMs + pauseMs
     renewAhead(stale).then(
-      () => {
-        aheadNotBeforeMs = 0
+      (token) => {
+        if (token) aheadNotBeforeMs = 0
       },
-      (error) => publish('mcpauth:request:refused', { server: key.url, what: 'refresh ahead', code: codeOf(error) })
+      (error) => publish('mcpauth:request:refused', { server: key.url, what: 'the refresh ahead of expiry', code: codeOf(error) })
     )
   }
 
   /** With the stored endpoint and client, without discovery. */
   async function renewAhead(stale: HeldToken): Promise<AccessToken | undefined> {
-    if (stale.record.refresh_token !== undefined) return taken(await refresh(stale.token, async () => true))
+    if (stale.record.refresh_token !== undefined) return taken(await refresh(stale.token, refreshing.isOurs))
     const { grant } = settings
-    return grant && grantedToken(await authorizeByGrant(context, grant, { challenges: [], stale: stale.token }), 'refreshed')
+    return grant && grantedToken(await authorizeByGrant(context, grant, { challenges: [], refused: true, stale: stale.token }), 'refreshed')
   }
 
   /** A token that is over is renewed before the request is sent; what cannot be renewed is left to the server's challenge. */
   async function renewExpired(stale: HeldToken): Promise<AccessToken | undefined> {
-    const flight = flights.join(`token:${stale.token.generation}`, async () => (await renewAhead(stale)) ?? raise(notRenewable()))
+    const renewed = flights.join(`expired:${stale.token.generation}`, async () => (await renewAhead(stale)) ?? raise(errors.notRenewable()))
     try {
-      return await flight.promise
+      return await renewed.promise
     } catch (error) {
       if (codeOf(error) === 'MCPAUTH_LOGIN_REQUIRED') return undefined
       throw error
@@ -220,119 +216,109 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   }
 
   /** One refresh per generation, whoever asks. */
-  function refresh(stale: AccessToken | undefined, mayRefresh: (record: TokenRecord) => Promise<boolean>): Promise<RefreshOutcome> {
-    return refreshes.join(`${stale?.generation ?? 'none'}`, () =>
-      refreshOnce({ store, key, stale, now, unsaved: () => unsaved, mayRefresh, send: sendRefresh })
-    ).promise
+  async function refresh(stale: AccessToken | undefined, mayRefresh: (record: TokenRecord) => Promise<boolean>): Promise<RefreshOutcome> {
+    if (quiet && now() < quiet.untilMs) throw quiet.error
+    const task = { store, key, stale, now, unsaved: () => unsaved, mayRefresh, send: refreshing.send }
+    try {
+      return await refreshes.join(`${stale?.generation ?? 'none'}`, () => refreshOnce(task)).promise
+    } catch (error) {
+      const waitMs = error instanceof OAuthResponseError ? error.retryAfterMs : undefined
+      if (waitMs !== undefined) quiet = { untilMs: now() + Math.min(waitMs, longestPauseMs), error }
+      throw error
+    }
   }
 
-  /** The token of a refresh, held from now on; undefined when there is none without a new grant. */
+  /** The token that a refresh has brought, held from now on; undefined when only a new grant can bring one. */
   function taken(outcome: RefreshOutcome): AccessToken | undefined {
-    if (outcome.kind === 'impossible') {
-      if (outcome.why === 'refused') noteRefused(outcome.record)
-      if (outcome.why === 'dead') {
-        held = undefined
-        unsaved = undefined
-      }
-      return undefined
+    switch (outcome.kind) {
+      case 'refreshed':
+        unsaved = outcome.saved ? undefined : outcome.record
+        if (!outcome.saved) saveLater(store, key, () => unsaved, whenSaved)
+        publish('mcpauth:token:refreshed', { server: key.url, generation: outcome.record.generation })
+        return hold(outcome.record, 'refreshed')
+      case 'adopted':
+        publish('mcpauth:token:adopted', { server: key.url, generation: outcome.record.generation })
+        return hold(outcome.record, 'stored')
+      case 'impossible':
+        if (outcome.why === 'refused') noteRefused(outcome.record?.refresh_token)
+        if (outcome.why === 'dead') held = unsaved = undefined
+        return undefined
     }
-    if (outcome.kind === 'refreshed') {
-      unsaved = outcome.saved ? undefined : outcome.record
-      publish('mcpauth:token:refreshed', { server: key.url, generation: outcome.record.generation })
-      return hold(outcome.record, 'refreshed')
-    }
-    publish('mcpauth:token:adopted', { server: key.url, generation: outcome.record.generation })
-    return hold(outcome.record, 'stored')
   }
 
-  function noteRefused(record: TokenRecord | undefined): void {
-    const refreshToken = record?.refresh_token
+  function whenSaved(record: TokenRecord): void {
+    if (unsaved === record) unsaved = undefined
+  }
+
+  function noteRefused(refreshToken: string | undefined): void {
     if (refreshToken === undefined) return
     refused = { refreshToken, times: refused?.refreshToken === refreshToken ? refused.times + 1 : 1 }
   }
 
-  async function sendRefresh(record: TokenRecord, refreshToken: string): Promise<TokenResponse> {
-    const authorizationServer = await serverOfRecord(record)
-    const identity = await identityOfRecord(settings, record.client, authorizationServer)
-    if (!identity) throw notRenewable()
-    const jwk = dpopJwkOf(record)
-    const ask: GrantRequest = {
-      server: settings.server,
-      authorizationServer,
-      client: { client_id: identity.client.client_id },
-      clientAuth: identity.clientAuth,
-      network,
-      resource: settings.dangerouslyOmitResource ? undefined : (record.resource ?? settings.resource),
-      scope: settings.scopeOnRefresh === 'requested' ? record.requested_scope : undefined,
-      dpop: jwk && proofs(jwk),
-      env: settings.env,
-      now
-    }
-    return await refreshTokenGrant(ask, refreshToken)
-  }
-
-  /** The endpoint that the tokens came from. A record without one was written elsewhere: then only what the user says, or the server's own origin, will do. */
-  async function serverOfRecord(record: TokenRecord): Promise<GrantRequest['authorizationServer']> {
-    const endpoint = record.token_endpoint ?? settings.tokenUrl
-    if (endpoint !== undefined) return { issuer: record.issuer ?? new URL(endpoint).origin, token_endpoint: endpoint }
-    const { authorizationServer } = await findTarget(settings, discovery, { url: undefined, allowForeign: false }, record.issuer)
-    if (!belongsToIssuer(record, [authorizationServer.issuer], settings.server)) throw notRenewable()
-    return authorizationServer
-  }
-
-  /** Before anything goes to an authorization server on a server's 401, the server says again whose it is. */
-  function stillOurs(challenges: readonly AuthChallenge[]): (record: TokenRecord) => Promise<boolean> {
-    return async (record) => {
-      if (settings.tokenUrl !== undefined && record.token_endpoint !== undefined && record.token_endpoint !== settings.tokenUrl)
-        return false
-      const url = challenges.map(({ parameters }) => parameters.resource_metadata).find((value) => value !== undefined)
-      const metadata = await discoverResource({ ...discovery, signal: AbortSignal.timeout(30_000) }, { url, allowForeign: false })
-      return metadata === undefined || belongsToIssuer(record, metadata.authorizationServers, settings.server)
-    }
-  }
-
   function renew(refusal: Refusal, waiter?: AbortSignal): Promise<AccessToken> {
-    if (refusal.cause === 'nonce' && refusal.token) return Promise.resolve(refusal.token)
-    if (refusal.cause === 'scope') {
-      const name = `scope:${refusal.token?.generation ?? 'none'}:${challengedScope(refusal.challenges) ?? ''}`
-      return patiently(
-        flights.join(name, (asking) => stepUp(refusal, asking)),
-        waiter
-      )
+    const generation = refusal.token?.generation ?? 'none'
+    switch (refusal.cause) {
+      case 'nonce':
+        // `observe` has kept it; the same token goes with another proof.
+        return refusal.token ? Promise.resolve(refusal.token) : Promise.reject(errors.required())
+      case 'scope':
+        return patiently(
+          flights.join(`scope:${generation}:${challengedScope(refusal.challenges) ?? ''}`, (asking) => stepUp(refusal, asking)),
+          waiter
+        )
+      default:
+        return patiently(
+          flights.join(`token:${generation}`, (asking) => replace(refusal, asking)),
+          waiter
+        )
     }
-    return patiently(
-      flights.join(`token:${refusal.token?.generation ?? 'none'}`, (asking) => replace(refusal, asking)),
-      waiter
-    )
   }
 
   function patiently(flight: Flight<AccessToken>, waiter: AbortSignal | undefined): Promise<AccessToken> {
-    return waitFor(flight, { waiter, personMs: settings.loginWaitMs, tooLong: loginPending })
+    return waitFor(flight, { waiter, personMs: settings.loginWaitMs, tooLong: errors.pending })
   }
 
   /** Another token in place of a refused one: one that is there already, a refreshed one, a granted one. */
   async function replace(refusal: Refusal, asking: () => void): Promise<AccessToken> {
     const { token: stale, challenges } = refusal
     if (held && held.token.value !== stale?.value && now() < held.endsAtMs) return held.token
-    const record = await store.read(key)
     let registerAnew = false
-    if (record?.access_token !== undefined || record?.refresh_token !== undefined || unsaved) {
+    if (hasTokens(await readOurs()) || unsaved) {
       // A refreshed token that this server has never taken: another refresh would be refused as well, and so for ever.
       const useless = stale?.origin === 'refreshed' && !refusal.accepted
-      const outcome = await refresh(stale, useless ? async () => false : mayRefreshNow(challenges))
+      const mayRefresh = async (record: TokenRecord): Promise<boolean> =>
+        !useless && !isWornOut(record.refresh_token) && (await refreshing.isStillOurs(record, challenges))
+      const outcome = await refresh(stale, mayRefresh)
       const token = taken(outcome)
       if (token) return token
-      registerAnew = outcome.kind === 'impossible' && isForgottenClient(outcome.error?.error)
+      registerAnew = outcome.kind === 'impossible' && isForgottenClient(outcome.error)
     }
-    return await obtain({ challenges, stale, registerAnew }, asking)
+    return await obtain({ challenges, refused: true, stale, registerAnew }, asking)
   }
 
-  function mayRefreshNow(challenges: readonly AuthChallenge[]): (record: TokenRecord) => Promise<boolean> {
-    const ours = stillOurs(challenges)
-    return async (record) => (refused?.refreshToken === record.refresh_token && (refused?.times ?? 0) >= 2 ? false : await ours(record))
+  /** A wider scope (N28, N29): never by refresh, which cannot widen. */
+  async function stepUp(refusal: Refusal, asking: () => void): Promise<AccessToken> {
+    const { token: stale, challenges } = refusal
+    const wanted = challengedScope(challenges)
+    const words = scopeWords(wanted)
+    if (held && held.token.value !== stale?.value && scopeCovers(held.token.scopes, words)) return held.token
+    if (scopeCovers(stale?.scopes, words)) throw errors.stepUpRequired(wanted, 'refuses a token that has every scope it asks for')
+    const stored = await store.read(key)
+    if (stored?.access_token && stored.access_token !== stale?.value && scopeCovers(scopeWords(stored.scope), words)) {
+      return hold(stored, 'stored') as AccessToken
+    }
+    if (!settings.grant && !settings.login) throw errors.stepUpRequired(wanted, 'asks for a scope that the token does not have')
+    if (!stepUps.spend(settings.resource ?? key.url, words)) {
+      throw errors.stepUpRequired(wanted, `still asks for more after ${stepUps.most} attempts`)
+    }
+    return await obtain({ challenges, refused: true, addedScope: wanted ?? '', stale }, asking)
   }
 
-  /** A new grant, by whatever way the user has given. */
+  /**
+   * A new grant, by whatever way the user has given.
+   *
+   * @param origin `granted` when a refusal has just asked for it: only then is a second refusal of the same token hopeless.
+   */
   async function obtain(
     wish: AuthorizationWish,
     asking: () => void,
@@ -340,70 +326,53 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     login: Login | undefined = settings.login
   ): Promise<AccessToken> {
     const { grant } = settings
-    if (grant && grant.interactive !== true) return grantedToken(await authorizeByGrant(context, grant, wish), origin)
-    if (!grant && !login) throw loginRequired()
-    if (lastNo && now() - lastNo.atMs < pauseMs && now() >= lastNo.atMs) throw lastNo.error
+    if (!grant && !login) throw errors.required()
+    // Without a pause, every request after a no would open another tab, or send a rejected assertion again.
+    if (lastNo && Math.abs(now() - lastNo.atMs) < pauseMs) throw lastNo.error
+    try {
+      if (grant && grant.interactive !== true) return grantedToken(await authorizeByGrant(context, grant, wish), origin)
+      return grantedToken(await withinLoginTime(wish, asking, login), origin)
+    } catch (error) {
+      if (grant?.interactive === true || login || isRefusalOfGrant(error)) lastNo = { atMs: now(), error }
+      throw error
+    }
+  }
+
+  async function withinLoginTime(wish: AuthorizationWish, asking: () => void, login: Login | undefined): Promise<AuthorizationOutcome> {
     asking()
     const limit = AbortSignal.timeout(settings.loginTimeoutMs)
     const bounded = { ...wish, signal: wish.signal ? AbortSignal.any([wish.signal, limit]) : limit }
+    const { grant } = settings
     try {
-      return grantedToken(
-        await (grant ? loginByGrant(context, grant, bounded) : authorizeByLogin(context, login as Login, bounded)),
-        origin
-      )
+      return await (grant ? loginByGrant(context, grant, bounded) : authorizeByLogin(context, login as Login, bounded))
     } catch (error) {
-      const failure = limit.aborted ? loginTookTooLong() : error
-      // Without a pause, every request after a no would open another tab.
-      lastNo = { atMs: now(), error: failure }
-      throw failure
+      throw limit.aborted && !McpAuthError.is(error) ? errors.tookTooLong() : error
     }
   }
 
-  /** @param origin Whether a refusal has just asked for it: only then is a second refusal of the same token hopeless. */
   function grantedToken({ kind, record }: AuthorizationOutcome, origin: AccessToken['origin']): AccessToken {
-    unsaved = undefined
-    refused = undefined
+    unsaved = refused = quiet = lastNo = undefined
     return hold(record, kind === 'granted' ? origin : 'stored') as AccessToken
-  }
-
-  /** A wider scope (N28, N29): never by refresh, which cannot widen. */
-  async function stepUp(refusal: Refusal, asking: () => void): Promise<AccessToken> {
-    const wanted = challengedScope(refusal.challenges)
-    const words = scopeWords(wanted)
-    if (held && held.token.value !== refusal.token?.value && scopeCovers(held.token.scopes, words)) return held.token
-    if (scopeCovers(refusal.token?.scopes, words)) {
-      throw stepUpRequired(wanted, 'refuses a token that has every scope it asks for')
-    }
-    const name = `${settings.resource ?? key.url} ${words.toSorted().join(' ')}`
-    const times = (stepUps.get(name) ?? 0) + 1
-    if (times > maxStepUps) throw stepUpRequired(wanted, `still asks for more after ${maxStepUps} attempts`)
-    const wish = { challenges: refusal.challenges, addedScope: wanted, stale: refusal.token }
-    const stored = await store.read(key)
-    if (stored?.access_token && stored.access_token !== refusal.token?.value && scopeCovers(scopeWords(stored.scope), words)) {
-      return hold(stored, 'stored') as AccessToken
-    }
-    if (!settings.grant && !settings.login) throw stepUpRequired(wanted, 'asks for a scope that the token does not have')
-    stepUps.set(name, times)
-    return await obtain(wish, asking)
   }
 
   async function login(given: LoginOptions = {}): Promise<OAuthStatus> {
     checkScope(given.scope)
     const strategy = given.login ?? settings.login
-    if (!strategy && !settings.grant) throw loginRequired()
+    if (!strategy && !settings.grant) throw errors.required()
     const stored = await store.read(key)
-    const challenges = await probeServer(network, settings.server, given.signal)
+    const { challenges, refused: asked } = await probeServer(network, settings.server, given.signal)
     const wish: AuthorizationWish = {
       challenges,
+      refused: asked,
       scope: given.scope,
       stale: stored?.access_token === undefined ? undefined : { value: stored.access_token },
       registerAnew: given.newRegistration === true,
       signal: given.signal
     }
     lastNo = undefined
-    const flight = flights.join('login', (asking) => obtain(wish, asking, 'stored', strategy))
-    await waitFor(flight, { waiter: given.signal, personMs: settings.loginTimeoutMs + pauseMs, tooLong: loginTookTooLong })
-    return statusOf(settings, held?.record)
+    const flight = flights.join(`login:${given.scope ?? ''}`, (asking) => obtain(wish, asking, 'stored', strategy))
+    await waitFor(flight, { waiter: given.signal, personMs: settings.loginTimeoutMs + pauseMs, tooLong: errors.tookTooLong })
+    return await status()
   }
 
   async function logout(): Promise<void> {
@@ -416,8 +385,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       },
       { deadlineMs: 180_000 }
     )
-    held = undefined
-    unsaved = undefined
+    held = unsaved = undefined
     loaded = true
   }
 
@@ -426,86 +394,51 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   }
 
   function keepFresh(): Disposable {
+    let over = false
     let timer: NodeJS.Timeout | undefined
-    function tick(): void {
-      void Promise.resolve(current())
+    async function tick(): Promise<void> {
+      await Promise.resolve()
+        .then(current)
         .catch(() => undefined)
-        .then(() => {
-          const waitMs = held ? Math.max(pauseMs, held.renewAtMs - now()) : 60_000
-          // A timer cannot wait longer than 2^31 ms, and after a sleep an hour is not an hour.
-          timer = setTimeout(tick, Math.min(waitMs, 60_000)).unref()
-        })
+      const waitMs = held ? Math.max(pauseMs, held.renewAtMs - now()) : 60_000
+      // Never longer than a minute: a timer stands still while the machine sleeps.
+      if (!over) timer = setTimeout(() => void tick(), Math.min(waitMs, 60_000)).unref()
     }
-    tick()
-    return { [Symbol.dispose]: () => clearTimeout(timer) }
+    void tick()
+    return {
+      [Symbol.dispose]: () => {
+        over = true
+        clearTimeout(timer)
+      }
+    }
   }
 
   function authorize(token: AccessToken, request: { method: string; url: URL }): Record<string, string> {
-    const jwk = token.scheme === 'DPoP' ? dpopJwkOf(held?.record) : undefined
-    if (!jwk) return { authorization: `Bearer ${token.value}` }
-    return { authorization: `DPoP ${token.value}`, dpop: proofs(jwk).proof({ ...request, accessToken: token.value }) }
+    const bound = boundTo.get(token)
+    if (!bound) return { authorization: `Bearer ${token.value}` }
+    return { authorization: `DPoP ${token.value}`, dpop: bound.proof({ ...request, accessToken: token.value }) }
   }
 
-  function command(more = ''): string {
-    const profile = key.profile === undefined ? '' : ` --profile ${key.profile}`
-    return `npx @mcpauth/cli login ${settings.server.href}${profile}${more}`
+  function observe({ url }: { url: URL }, { headers }: Parameters<NonNullable<TokenSource['observe']>>[1]): void {
+    if (settings.dpop) nonces.observe(url, headers)
   }
 
-  function loginRequired(): McpAuthError {
-    return new McpAuthError('MCPAUTH_LOGIN_REQUIRED', `${settings.server.host} needs a login, and there is no usable token`, {
-      hint: `run: ${command()} (or pass login: browserLogin())`
-    })
-  }
+  const schemes = settings.dpop ? ['dpop', 'bearer'] : ['bearer']
+  return { server: settings.server, schemes, attach, current, renew, authorize, observe, login, logout, status, keepFresh }
+}
 
-  function loginPending(): McpAuthError {
-    return new McpAuthError(
-      'MCPAUTH_LOGIN_PENDING',
-      `the login to ${settings.server.host} is not finished; this request has not been sent`,
-      {
-        hint: 'finish the login in the browser and try again; call login() before connect() to wait as long as it takes'
-      }
-    )
-  }
-
-  function loginTookTooLong(): McpAuthError {
-    return new McpAuthError('MCPAUTH_LOGIN_FAILED', `nobody finished the login to ${settings.server.host} in time`, {
-      hint: `if the browser showed an error page, the client registration is suspect: ${command(' --new-registration')}`
-    })
-  }
-
-  function stepUpRequired(wanted: string | undefined, fact: string): McpAuthError {
-    const scope = safeText(wanted)
-    return new McpAuthError('MCPAUTH_STEP_UP_REQUIRED', `${settings.server.host} ${fact}${scope ? `: ${scope}` : ''}`, {
-      hint: `run: ${command(scope ? ` --scope "${scope.replace(/["$`\\!]/g, '')}"` : '')}`
-    })
-  }
-
-  function notRenewable(): McpAuthError {
-    return new McpAuthError('MCPAUTH_LOGIN_REQUIRED', `the token for ${settings.server.host} cannot be renewed`, {
-      hint: `run: ${command()}`
-    })
-  }
-
-  return {
-    server: settings.server,
-    schemes: settings.dpop ? ['dpop', 'bearer'] : ['bearer'],
-    attach,
-    current,
-    renew,
-    authorize,
-    observe: ({ url }, { headers }) => {
-      if (settings.dpop) nonces.observe(url, headers)
-    },
-    login,
-    logout,
-    status,
-    keepFresh
-  }
+function hasTokens(record: TokenRecord | undefined): boolean {
+  return record?.access_token !== undefined || record?.refresh_token !== undefined
 }
 
 /** RFC 6749 §5.2: the registration is gone. */
-function isForgottenClient(error: string | undefined): boolean {
-  return error === 'invalid_client' || error === 'unauthorized_client'
+function isForgottenClient(error: OAuthResponseError | undefined): boolean {
+  return error?.error === 'invalid_client' || error?.error === 'unauthorized_client'
+}
+
+/** A no, as against a server that cannot answer now. */
+function isRefusalOfGrant(error: unknown): boolean {
+  return error instanceof OAuthResponseError && error.status >= 400 && error.status < 500
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -126,3 +126,36 @@ async function written(write: () => Promise<void>): Promise<boolean> {
     }
   }
 }
+
+const saveAgainMs = 5_000
+
+/**
+ * Writes a record that could not be written, again and again, until it is written or no longer the newest. Until then other processes hold a refresh
+ * token that has been used up. It does not keep the process alive.
+ */
+export function saveLater(
+  store: TokenStore,
+  key: StoreKey,
+  unsaved: () => TokenRecord | undefined,
+  whenSaved: (record: TokenRecord) => void
+): void {
+  setTimeout(() => void attempt(), saveAgainMs).unref()
+
+  async function attempt(): Promise<void> {
+    const record = unsaved()
+    if (!record) return
+    try {
+      await store.transact(
+        key,
+        async (held) => {
+          const stored = await held.read()
+          if ((stored?.generation ?? 0) < (record.generation ?? 0)) await held.write(record)
+        },
+        { deadlineMs: lockDeadlineMs }
+      )
+      whenSaved(record)
+    } catch {
+      saveLater(store, key, unsaved, whenSaved)
+    }
+  }
+}

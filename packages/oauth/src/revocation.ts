@@ -29,7 +29,12 @@ async function revocationAsk(
   { settings, discovery, network }: AuthorizationContext,
   record: TokenRecord
 ): Promise<GrantRequest | undefined> {
-  const { authorizationServer } = await findTarget(settings, discovery, { url: undefined, allowForeign: false }, record.issuer)
+  const { authorizationServer } = await findTarget(
+    settings,
+    discovery,
+    { url: undefined, allowForeign: false, refused: false },
+    record.issuer
+  )
   if (authorizationServer.revocation_endpoint === undefined || authorizationServer.issuer !== record.issuer) return undefined
   const identity = await identityOfRecord(settings, record.client, authorizationServer)
   if (!identity) return undefined

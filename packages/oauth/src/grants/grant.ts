@@ -51,6 +51,8 @@ export type Grant = ((ask: GrantRequest) => Promise<TokenResponse>) & {
   readonly interactive?: boolean
   /** Works without a client of its own. */
   readonly clientOptional?: boolean
+  /** Names the secret that its tokens come from, without giving it away. Tokens of another one are not used. */
+  readonly seed?: (env: Environment) => Promise<string>
 }
 
 /** Additional parameters of every token request: the resource (N23) and, where one is asked for, the scope. */
