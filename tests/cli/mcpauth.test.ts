@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { approve, startAuthorizationServer, startMcpServerV2, type TestMcpServer } from '../servers/index.ts'
 
 const main = resolve('packages/cli/src/main.ts')
@@ -171,6 +171,44 @@ test.skipIf(!pty)('Ctrl-C ends a login that waits for a paste', async () => {
   await run.says(/paste the address/)
   run.child.stdin?.write('\u0003')
   expect((await run.ended).stdout).toContain('the login was cancelled')
+})
+
+test('N40: --device shows the code and the address, and waits until it was allowed elsewhere; a client kept from a browser login is not used', async () => {
+  const { mcpauth } = await world()
+  const { mcp, as } = await servers()
+  expect((await mcpauth(['login', mcp.url.href, '--interactive']).ended).code).toBe(0)
+  const run = mcpauth(['login', mcp.url.href, '--device', '--interactive'])
+  await run.says(/^Open http\S+ on any device and type the code \S+$/m)
+  const [, complete] = await run.says(/^or open (http\S+)$/m)
+  await approve(complete as string)
+  const { code, stdout } = await run.ended
+  expect(stdout).toContain(`${mcp.url.href}: logged in`)
+  expect(code).toBe(0)
+  expect(as.requests.filter(({ path }) => path === '/reg')).toHaveLength(2)
+})
+
+test('T19: two logins at once, in two processes: one browser tab, and both have the token', async () => {
+  const { mcpauth, folder } = await world()
+  const { mcp, as } = await servers()
+  const tabs = join(folder, 'tabs')
+  await mkdir(tabs)
+  const env = { TABS: tabs, BROWSER: `${process.execPath} ${resolve('tests/cli/recording-browser.ts')}` }
+  const runs = [1, 2].map(() => mcpauth(['login', mcp.url.href, '--interactive'], { env }))
+  // Each looks at the server before it asks for the login's lock: from then on it is going to wait for the other.
+  await vi.waitFor(() => expect(mcp.requests.length).toBeGreaterThanOrEqual(2), { timeout: 60_000 })
+  const tab = await vi.waitFor(
+    async () => {
+      const [name] = await readdir(tabs)
+      return await readFile(join(tabs, name as string, 'url'), 'utf8')
+    },
+    { timeout: 60_000 }
+  )
+  await approve(tab)
+  const [first, second] = await Promise.all(runs.map((run) => run.ended))
+  expect([first?.code, second?.code]).toEqual([0, 0])
+  expect(first?.stdout).toBe(second?.stdout)
+  expect(await readdir(tabs)).toHaveLength(1)
+  expect(as.issuedTokens).toBe(1)
 })
 
 test('T22: a secret is no argument: an option that would take one is refused, and its value is not repeated', async () => {

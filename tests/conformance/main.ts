@@ -56,11 +56,11 @@ async function run(scenario: string, { driver, options }: Column): Promise<Verdi
   const results = await mkdtemp(join(tmpdir(), 'mcpauth-conformance-'))
   try {
     const command = `${process.execPath} ${join(folder, driver)}`
-    const { status, output } = await conformance('client', '--command', command, '--scenario', scenario, ...options, '-o', results)
+    const { status } = await conformance('client', '--command', command, '--scenario', scenario, ...options, '-o', results)
     const checks = await checksIn(results)
     // A scenario that was skipped also ends with 0: only one with checks has been passed.
     const passed = status === 0 && checks.some((check) => check.status === 'SUCCESS') && checks.every((check) => check.status !== 'FAILURE')
-    return { passed, failures: passed ? [] : explain(checks, output) }
+    return { passed, failures: passed ? [] : [...explain(checks), ...(await clientErrors(results))] }
   } finally {
     await rm(results, { recursive: true })
   }
@@ -79,18 +79,17 @@ async function checksIn(results: string): Promise<Check[]> {
   return lists.flat()
 }
 
-function explain(checks: readonly Check[], output: string): string[] {
-  const failed = checks
+function explain(checks: readonly Check[]): string[] {
+  return checks
     .filter(({ status }) => status === 'FAILURE')
     .map(({ id, errorMessage, description }) => `${id}: ${errorMessage ?? description}`)
-  return [
-    ...failed,
-    ...output
-      .trim()
-      .split('\n')
-      .slice(-30)
-      .map((line) => `| ${line}`)
-  ]
+}
+
+/** What the client itself wrote about its end. */
+async function clientErrors(results: string): Promise<string[]> {
+  const files = (await readdir(results, { recursive: true })).filter((name) => name.endsWith('stderr.txt'))
+  const texts = await Promise.all(files.map((name) => readFile(join(results, name), 'utf8')))
+  return texts.flatMap((text) => text.trim().split('\n').slice(0, 25)).map((line) => `| ${line}`)
 }
 
 function mark(verdict: Verdict | undefined): string {

@@ -86,9 +86,9 @@ function documentRecord(url: string, { client }: Settings, { issuer }: Authoriza
   return { client_id: url, token_endpoint_auth_method: method, issuer }
 }
 
-async function keptRegistration({ store, now }: Settings, { server, redirectUri }: IdentityRequest): Promise<ClientRecord | undefined> {
-  const record = (await store.read({ kind: 'client', issuer: server.issuer }))?.client
-  return record && isReusable(record, redirectUri, now()) ? record : undefined
+async function keptRegistration({ store, now }: Settings, request: IdentityRequest): Promise<ClientRecord | undefined> {
+  const record = (await store.read({ kind: 'client', issuer: request.server.issuer }))?.client
+  return record && isReusable(record, request, now()) ? record : undefined
 }
 
 async function register(settings: Settings, request: IdentityRequest): Promise<ClientRecord> {

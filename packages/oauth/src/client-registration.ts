@@ -101,6 +101,7 @@ function clientRecord(fields: Record<string, unknown>, asked: Record<string, unk
     ...(typeof fields.client_secret_expires_at === 'number' ? { client_secret_expires_at: fields.client_secret_expires_at } : {}),
     token_endpoint_auth_method: method,
     ...(Array.isArray(asked.redirect_uris) ? { redirect_uris: asked.redirect_uris as string[] } : {}),
+    ...(Array.isArray(asked.grant_types) ? { grant_types: asked.grant_types as string[] } : {}),
     issuer: server.issuer
   }
 }
@@ -113,10 +114,19 @@ function registrationFailed(server: AuthorizationServer, error: unknown): unknow
   })
 }
 
-/** Whether a registration that was kept can serve another login: same redirect URI to the letter, secret not expired. */
-export function isReusable(record: ClientRecord, redirectUri: string | undefined, nowMs: number): boolean {
+/** Whether a registration that was kept can serve another login: secret not expired, same redirect URI to the letter, and made for these grants. */
+export function isReusable(
+  record: ClientRecord,
+  { redirectUri, grantTypes }: Pick<ClientDescription, 'redirectUri' | 'grantTypes'>,
+  nowMs: number
+): boolean {
   const expires = record.client_secret_expires_at
   if (expires !== undefined && expires !== 0 && expires * 1000 <= nowMs) return false
+  const registered = Array.isArray(record.grant_types) ? record.grant_types : codeFlow
+  if (!grantTypes.every((type) => registered.includes(type))) return false
   // RFC 8252 §7.3 lets the port differ, but many servers compare to the letter, and the failure would be a page that nobody comes back from.
   return redirectUri === undefined || (record.redirect_uris?.includes(redirectUri) ?? false)
 }
+
+/** What a registration that does not say otherwise is for. */
+const codeFlow: readonly string[] = ['authorization_code', 'refresh_token']
