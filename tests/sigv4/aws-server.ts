@@ -87,7 +87,8 @@ function refusalOf(wire: WireRequest, now: number, server: AwsServer): Refusal |
   const hashed = headers.get('x-amz-content-sha256')?.[0]
   const payloadFits = hashed === 'UNSIGNED-PAYLOAD' || hashed === createHash('sha256').update(wire.body).digest('hex')
   if (!payloadFits || expectedSignature(wire, claim, secret) !== claim.signature) {
-    const message = `The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'POST\n/\n\nhost:x\nx-amz-security-token:${token}\nx-api-key:${headers.get('x-api-key')?.[0]}\n'`
+    const apiKey = headers.get('x-api-key')?.[0]
+    const message = `The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'POST\n/\n\nx-api-key:${apiKey}\nx-amz-security-token:${token}\n'`
     return { status: 403, type: 'InvalidSignatureException', message }
   }
   return undefined

@@ -1,11 +1,15 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { inspect } from 'node:util'
 import { authFetch, compose, type Interceptor, McpAuthError } from '@mcpauth/core'
+import { withHeaders } from '@mcpauth/header-injector'
 import { AwsRefusedError, type SigV4Options, withSigV4 } from '@mcpauth/sigv4'
 import { Agent as Agent8 } from 'undici'
 import { Agent as Agent7 } from 'undici7'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { headersOf } from '../../packages/sigv4/test/reference-signature.ts'
+import { headersOf, readClaim } from '../../packages/sigv4/test/reference-signature.ts'
 import { type AwsServer, awsServer } from './aws-server.ts'
 
 const id = 'AKIDWIRETESTS'
@@ -105,6 +109,45 @@ describe('a server behind IAM', () => {
       const names = [...headersOf(request as never).keys()]
       expect(names.filter((name) => name === 'authorization' || name.startsWith('x-amz-'))).toEqual([])
     }
+  })
+})
+
+describe('where keys and region come from', () => {
+  it('a profile gives both; it is read once for the first requests, and again after a failure', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'mcpauth-sigv4-'))
+    opened.push({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) })
+    const env = { AWS_SHARED_CREDENTIALS_FILE: join(folder, 'credentials'), AWS_CONFIG_FILE: join(folder, 'config') }
+    const fetch = authFetch(withSigV4(`${server.origin}/mcp`, { credentials: { profile: 'prod' }, service: 'execute-api', env }))
+    opened.push(fetch)
+    await expect(post(fetch)).rejects.toMatchObject({ code: 'MCPAUTH_AWS_CREDENTIALS' })
+    await writeFile(env.AWS_SHARED_CREDENTIALS_FILE, `[prod]\naws_access_key_id = ${id}\naws_secret_access_key = ${secretAccessKey}\n`)
+    await expect(post(fetch)).rejects.toMatchObject({
+      code: 'MCPAUTH_AWS_UNKNOWN_SCOPE',
+      message: expect.stringContaining('the profile prod of')
+    })
+    await writeFile(env.AWS_CONFIG_FILE, '[profile prod]\nregion = eu-central-1\n')
+    const answers = await Promise.all([post(fetch), post(fetch), post(fetch)])
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200])
+    expect(server.received).toHaveLength(3)
+  })
+
+  it('the environment gives both', async () => {
+    const env = { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_REGION: 'eu-central-1' }
+    const fetch = authFetch(withSigV4(`${server.origin}/mcp`, { credentials: 'env', service: 'execute-api', env }))
+    opened.push(fetch)
+    expect((await post(fetch)).status).toBe(200)
+  })
+})
+
+describe('together with other layers', () => {
+  it('signs the headers that layers before it set, anew at a replay', async () => {
+    const session = sessions()
+    server.expired.add('wire-test-session-token-1')
+    const tenant = withHeaders(`${server.origin}/mcp`, { 'x-tenant': () => 'one' })
+    const fetch = authFetch([tenant, layer({ credentials: session.provider })])
+    opened.push(fetch)
+    expect((await post(fetch)).status).toBe(200)
+    for (const request of server.received) expect(readClaim(request)?.signedHeaders).toContain('x-tenant')
   })
 })
 

@@ -92,7 +92,7 @@ export function readRefusal(answer: HeldAnswer): AwsRefusal | undefined {
   const named = typeFromHeader(answer.headers)
   const type = named ?? body.type
   const rule = ruleOf(type, body.message)
-  if (!rule && !(named !== undefined && answer.status === 403)) return undefined
+  if (!rule && named === undefined) return undefined
   return {
     reason: rule?.reason ?? 'not-authorised',
     status: answer.status,

@@ -136,12 +136,14 @@ function signingPolicy(server: URL, options: SigV4Options): ReplayPolicy<Sent> {
   const signer = scopedSigner(server, options, env)
 
   function prepare(original: DispatchOptions): Prepared<Sent> | Promise<Prepared<Sent>> {
-    const ready = signer()
     const held = credentials.current()
-    if (ready instanceof Promise || held instanceof Promise) {
-      return Promise.all([ready, held]).then(([signer, credentials]) => signedRequest(original, signer, credentials))
-    }
-    return signedRequest(original, ready, held)
+    return held instanceof Promise ? held.then((ready) => withSigner(original, ready)) : withSigner(original, held)
+  }
+
+  /** After the credentials: of a profile that is not there, their error says more than an unknown region. */
+  function withSigner(original: DispatchOptions, held: HeldCredentials): Prepared<Sent> | Promise<Prepared<Sent>> {
+    const ready = signer()
+    return ready instanceof Promise ? ready.then((ready) => signedRequest(original, ready, held)) : signedRequest(original, ready, held)
   }
 
   function signedRequest(original: DispatchOptions, { scope, sign }: ScopedSigner, held: HeldCredentials): Prepared<Sent> {

@@ -61,7 +61,7 @@ it('renews five minutes before the end, behind the requests, with one fetch', as
   void cache.current()
   await source.answer(session('A', hour))
   time = hour - 5 * 60_000 - 1
-  cache.current()
+  void cache.current()
   expect(source.calls).toBe(1)
   time += 1
   expect([idOf(cache.current()), idOf(cache.current())]).toEqual(['A', 'A'])
@@ -77,10 +77,10 @@ it('renews a short session in the last fifth of its life only', async () => {
   void cache.current()
   await source.answer(session('A', 10_000))
   time = 7_999
-  cache.current()
+  void cache.current()
   expect(source.calls).toBe(1)
   time = 8_000
-  cache.current()
+  void cache.current()
   expect(source.calls).toBe(2)
 })
 

@@ -211,11 +211,21 @@ describe('with a server beside it', () => {
   })
 })
 
-it("'chain' with nothing anywhere is our error, and the console stays silent", async () => {
+it("'chain' with nothing anywhere is our error", async () => {
   files('')
-  const warn = vi.spyOn(console, 'warn')
   expect(await failure('chain')).toMatchObject({ code: 'MCPAUTH_AWS_CREDENTIALS' })
+})
+
+it("'chain' prints nothing, not even about a profile beside keys in the environment", async () => {
+  const warn = vi.spyOn(console, 'warn').mockReturnValue()
+  files('[one]\naws_access_key_id = AKIDONE\naws_secret_access_key = credentials-test-one\n')
+  for (const [name, value] of Object.entries({ AWS_PROFILE: 'one', AWS_ACCESS_KEY_ID: 'AKIDCHAIN', AWS_SECRET_ACCESS_KEY: 'x' })) {
+    vi.stubEnv(name, value)
+    env[name] = value
+  }
+  expect((await fetchFrom('chain')).accessKeyId).toBe('AKIDONE')
   expect(warn).not.toHaveBeenCalled()
+  warn.mockRestore()
 })
 
 it('a function that throws is our error, without its words', async () => {
