@@ -12,17 +12,21 @@ import { bindTo, type ServerBinding } from './server-binding.ts'
 export function compose(layers: Interceptor | readonly Interceptor[]): Interceptor {
   const list = listOf(layers)
   checkOrder(list)
-  return (dispatch: Dispatch, road?: Road): Dispatch => layRoad(list, dispatch, road)
+  const composed = (dispatch: Dispatch, road?: Road): Dispatch => layRoad(list, dispatch, road)
+  return Object.defineProperty(composed, parts, { value: list })
 }
 
-/** The layers as a list, checked. */
+/** What a composed interceptor is made of. A road must see through it: to check the whole order, and to find the layers that own connections. */
+const parts = Symbol.for('mcpauth.parts')
+
+/** The layers as a flat list, checked. */
 export function listOf(layers: Interceptor | readonly Interceptor[]): readonly Interceptor[] {
   const list = typeof layers === 'function' ? [layers] : [...layers]
   list.forEach((entry, index) => {
     if (typeof entry !== 'function')
       throw invalidOption(`layers[${index}]`, 'is not an interceptor', 'pass what withOAuth(url), withBearer(url, …) and so on return')
   })
-  return list
+  return list.flatMap((entry) => (entry as { [parts]?: readonly Interceptor[] })[parts] ?? [entry])
 }
 
 /** The parts of a road that own a connection; they serve requests to authorization servers too. */

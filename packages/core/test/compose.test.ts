@@ -76,6 +76,13 @@ describe('compose', () => {
     expect(() => authFetch(layers)).toThrow(expect.objectContaining({ code: 'MCPAUTH_LAYER_CONFLICT' }))
   })
 
+  test('sees through compositions: order is checked across them', () => {
+    const inner = compose([layerOf('signature', 'https://a.example')])
+    expect(() => compose([inner, compose([layerOf('headers', 'https://a.example')])])).toThrow(
+      expect.objectContaining({ code: 'MCPAUTH_LAYER_CONFLICT' })
+    )
+  })
+
   test('takes the same order for two different servers', () => {
     expect(() => compose([layerOf('signature', 'https://a.example'), layerOf('headers', 'https://b.example')])).not.toThrow()
   })
