@@ -1,9 +1,11 @@
 import { inspect } from 'node:util'
 import { withBearer } from '@mcpauth/bearer-env'
-import { authFetch, type FetchLike, McpAuthError } from '@mcpauth/core'
+import { authFetch, compose, type FetchLike, McpAuthError } from '@mcpauth/core'
 import { type MtlsOptions, withMtls } from '@mcpauth/mtls'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Authority, createAuthority, type IssuedCertificate } from '../../packages/mtls/test/certificates.ts'
+import { startMcpServerV1 } from '../servers/index.ts'
+import { connect } from '../wire/clients.ts'
 import { hasNginx, startNginx } from './nginx.ts'
 
 let servers: Authority
@@ -68,5 +70,28 @@ describe.skipIf(!hasNginx)('nginx with ssl_verify_client on (needs the package n
     const strict = await fetchWith({ minVersion: 'TLSv1.3' }, client, old.url)
     const error = await failure(strict(old.url))
     expect(error.message).toContain('no TLS version in common')
+  })
+
+  test.each([
+    ['v1', 'json'],
+    ['v1', 'sse'],
+    ['v2', 'json'],
+    ['v2', 'sse']
+  ] as const)('before an MCP server: SDK %s, answers as %s, a token that is rotated on the way', async (sdk, answers) => {
+    await using mcp = await startMcpServerV1({ bearerToken: 'token-two', answers })
+    const gateway = await startNginx({ ...certificate, clientCa: clients.cert, upstream: mcp.origin.url.origin })
+    onTestFinished(() => gateway.stop())
+    const client = await clients.issue({ commonName: 'client-one' })
+    const env = { CERT: client.cert, KEY: client.key, CA: servers.cert }
+    const tokens = ['token-one']
+    const url = new URL(gateway.url)
+    const layers = compose([
+      withBearer(url, { get: () => tokens.shift() ?? 'token-two' }),
+      withMtls(url, { cert: { env: 'CERT' }, key: { env: 'KEY' }, ca: { env: 'CA' }, env })
+    ])
+    await using wire = await connect({ sdk, transport: 'http' }, url, layers)
+    expect(await wire.call('echo', { text: 'through the tunnel' })).toBe('through the tunnel')
+    expect(mcp.refusals.POST).toBe(1)
+    expect(new Set(mcp.requests.map(({ headers }) => headers['x-client']))).toEqual(new Set(['CN=client-one']))
   })
 })

@@ -1,10 +1,14 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { withBearer } from '@mcpauth/bearer-env'
 import { compose, type Interceptor } from '@mcpauth/core'
+import { withMtls } from '@mcpauth/mtls'
 import * as undici8 from 'undici'
 import * as undici7 from 'undici7'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { createAuthority } from '../../packages/mtls/test/certificates.ts'
 import { canary, credentialLayers } from './credential-layers.ts'
 
 type Undici = typeof undici8
@@ -146,5 +150,31 @@ describe.each(majors)('in the compose of %s', (_, undici) => {
       gate.resolve()
     }
     expect(pieces).toEqual(['data: 1\n\n', 'data: 2\n\n'])
+  })
+})
+
+describe.each(majors)('a layer that owns a connection, in the compose of %s', (_, undici) => {
+  test.each(Object.entries(clients))('takes the request through %s, and shows its certificate', async (_client, send) => {
+    const authority = await createAuthority('both')
+    const [server, client] = [
+      await authority.issue({ commonName: 'localhost', hosts: ['localhost'] }),
+      await authority.issue({ commonName: 'robot' })
+    ]
+    const shown: unknown[] = []
+    const listening = createSecureServer({ ...server, ca: authority.cert, requestCert: true }, (request, response) => {
+      shown.push((request.socket as TLSSocket).getPeerCertificate().subject?.CN)
+      request.resume().on('end', () => response.end('done'))
+    })
+    await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => {
+      listening.closeAllConnections()
+      listening.close()
+    })
+    const url = `https://localhost:${(listening.address() as AddressInfo).port}/mcp`
+    const env = { CERT: client.cert, KEY: client.key, CA: authority.cert }
+    const layer = withMtls(url, { cert: { env: 'CERT' }, key: { env: 'KEY' }, ca: { env: 'CA' }, env })
+    onTestFinished(() => layer[Symbol.asyncDispose]())
+    expect(await send(undici, url, through(undici, layer))).toEqual([200, 'done'])
+    expect(shown).toEqual(['robot'])
   })
 })

@@ -1,4 +1,4 @@
-import { type Dispatch, type DispatchHandler, type Environment, McpAuthError, publish } from '@mcpauth/core'
+import { type Dispatch, type DispatchHandler, type DispatchOptions, type Environment, McpAuthError, publish } from '@mcpauth/core'
 import type { Agent, EnvHttpProxyAgent } from 'undici'
 import { explainTlsFailure } from './tls-failure.ts'
 import { identityOf, loadTlsMaterial, type TlsSources } from './tls-material.ts'
@@ -90,7 +90,7 @@ export function openConnections(sources: TlsSources, server: string, serverName:
           }),
     dispatchTo: (origin, guessAtCuts) => (options, handler) => {
       reload()
-      return agentFor(origin).dispatch(options as never, explaining(origin, handler, guessAtCuts) as never)
+      return agentFor(origin).dispatch(withoutDispatcher(options) as never, explaining(origin, handler, guessAtCuts) as never)
     },
     close: async () => void (await closeAgents())
   }
@@ -105,6 +105,13 @@ function openAgent({ Agent, EnvHttpProxyAgent }: Undici, tls: object, environmen
   if (httpProxy === '' && httpsProxy === '') return new Agent(options)
   const noProxy = environment.no_proxy ?? environment.NO_PROXY ?? ''
   return new EnvHttpProxyAgent({ ...options, requestTls: tls, httpProxy, httpsProxy, noProxy })
+}
+
+/** undici 7's `request` leaves its caller's dispatcher in the options, and undici 8's agents refuse it there. */
+function withoutDispatcher(options: DispatchOptions & { dispatcher?: unknown }): DispatchOptions {
+  if (options.dispatcher === undefined) return options
+  const { dispatcher: _, ...own } = options
+  return own
 }
 
 /** A handler with some hooks of its own; every other one goes on. */
