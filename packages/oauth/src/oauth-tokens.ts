@@ -31,6 +31,7 @@ import { type OAuthStatus, statusOf } from './oauth-status.ts'
 import { checkOptions, checkScope, type OAuthOptions } from './options.ts'
 import { recordRefresh } from './record-refresh.ts'
 import { type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
+import { refreshIsolated } from './refresh-isolation.ts'
 import { revokeTokens } from './revocation.ts'
 import { challengedScope, scopeCovers, scopeWords } from './scope-selection.ts'
 import { stepUpLimit } from './step-up-limit.ts'
@@ -220,7 +221,9 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     if (quiet && now() < quiet.untilMs) throw quiet.error
     const task = { store, key, stale, now, unsaved: () => unsaved, mayRefresh, send: refreshing.send }
     try {
-      return await refreshes.join(`${stale?.generation ?? 'none'}`, () => refreshOnce(task)).promise
+      const isolated = settings.refreshIsolation === 'process'
+      return await refreshes.join(`${stale?.generation ?? 'none'}`, () => (isolated ? refreshIsolated(task, settings) : refreshOnce(task)))
+        .promise
     } catch (error) {
       const waitMs = error instanceof OAuthResponseError ? error.retryAfterMs : undefined
       if (waitMs !== undefined) quiet = { untilMs: now() + Math.min(waitMs, longestPauseMs), error }

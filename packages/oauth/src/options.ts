@@ -11,6 +11,7 @@ import { fileStore } from '@mcpauth/token-store'
 import { authMethods, type TokenEndpointAuthMethod } from './client-authentication.ts'
 import type { Grant } from './grants/grant.ts'
 import type { Login } from './login.ts'
+import { checkIsolation } from './refresh-isolation.ts'
 import { checkSecretSource, type Environment, type SecretSource } from './secret-source.ts'
 
 /** A client that was registered by hand at the authorization server. */
@@ -75,6 +76,12 @@ export interface OAuthOptions {
   scopeOnRefresh?: 'omit' | 'requested'
   /** Uses the token endpoint for client certificates, where the server names one (RFC 8705 §5). @default only with a `tls_client_auth` method */
   useMtlsEndpoints?: boolean
+  /**
+   * `process`: a detached helper process asks for the refresh and writes it, so that not even a SIGKILL between the server's commit and the write
+   * loses the login. Needs `fileStore()`; costs the start of a process per refresh. The helper honours HTTP_PROXY and HTTPS_PROXY, and not this
+   * process's dispatchers. @default 'none'
+   */
+  refreshIsolation?: 'none' | 'process'
   /** Sends requests to authorization servers in place of our own guarded agent; then only literal addresses are checked. */
   dispatcher?: DispatcherLike
   /** Milliseconds since the epoch. @default Date.now */
@@ -119,11 +126,13 @@ export function checkOptions(server: string | URL, options: OAuthOptions, enviro
     throw invalidOption('profile', 'is not 1 to 64 letters, digits or . _ @ + -')
   }
   if (typeof clientName !== 'string' || clientName === '') throw invalidOption('clientName', 'is empty')
+  const store = options.store ?? fileStore()
+  checkIsolation(options, store)
   return {
     ...options,
     server: url,
     key: { kind: 'server', url: canonicalServerUrl(url), ...(profile === undefined ? {} : { profile }) },
-    store: options.store ?? fileStore(),
+    store,
     clientName,
     refreshAheadMs: refreshAheadSeconds * 1000,
     loginWaitMs,

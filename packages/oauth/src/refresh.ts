@@ -83,7 +83,7 @@ export async function refreshOnce(task: RefreshTask): Promise<RefreshOutcome> {
 }
 
 /** Whether a record makes a refresh needless: its token is neither the stale one nor over. */
-function isUsable(record: TokenRecord, { stale, now }: RefreshTask): boolean {
+export function isUsable(record: TokenRecord, { stale, now }: Pick<RefreshTask, 'stale' | 'now'>): boolean {
   if (!record.access_token) return false
   if (stale && record.access_token === stale.value) return false
   return record.expires_at_unix === undefined || record.expires_at_unix * 1000 > now()

@@ -1,6 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { type AuthFetch, authFetch, type TokenStore } from '@mcpauth/core'
+import { memoryStore } from '@mcpauth/token-store'
+import { type OAuthOptions, type OAuthTokens, oauthTokens, withOAuth } from '../src/index.ts'
 import type { Login } from '../src/login.ts'
 
 /** One request as it came in. */
@@ -205,4 +208,53 @@ export function approving(change: (answer: URLSearchParams) => void = () => unde
     }
   })
   return Object.assign(login, { asked })
+}
+
+/** An authorization server, a resource of it, and a client, all new. */
+export interface Scene extends AsyncDisposable {
+  as: SmallAuthorizationServer
+  mcp: SmallResource
+  login: ReturnType<typeof approving>
+  store: TokenStore
+  /** Tokens made with the scene's login and store, and what a test adds. */
+  tokensWith(options?: OAuthOptions): OAuthTokens
+  fetchWith(options?: OAuthOptions | OAuthTokens): AuthFetch
+  /** Sends a request the way an MCP client does. */
+  post(fetch: AuthFetch): Promise<number>
+}
+
+export async function scene(change?: (answer: URLSearchParams) => void): Promise<Scene> {
+  const as = await authorizationServer()
+  const mcp = await resourceServer(as)
+  const login = approving(change)
+  const store = memoryStore()
+  const fetches: AuthFetch[] = []
+  const defaults = (options: OAuthOptions): OAuthOptions => ({ store, ...(options.grant ? {} : { login }), ...options })
+  return {
+    as,
+    mcp,
+    login,
+    store,
+    tokensWith: (options = {}) => oauthTokens(mcp.url, defaults(options)),
+    fetchWith: (options = {}) => {
+      const made = authFetch(withOAuth(mcp.url, 'renew' in options ? options : defaults(options)))
+      fetches.push(made)
+      return made
+    },
+    post: async (fetch) => {
+      const response = await fetch(mcp.url, { method: 'POST', body: '{"jsonrpc":"2.0"}' })
+      await response.text()
+      return response.status
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const made of fetches) await made[Symbol.asyncDispose]()
+      await mcp[Symbol.asyncDispose]()
+      await as[Symbol.asyncDispose]()
+    }
+  }
+}
+
+/** The key under which a scene's tokens are stored. */
+export function keyOf(mcp: { url: string }): { kind: 'server'; url: string } {
+  return { kind: 'server', url: mcp.url }
 }

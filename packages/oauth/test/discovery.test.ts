@@ -1,0 +1,195 @@
+import { expect, test } from 'vitest'
+import { authorizationServer, resourceServer, scene } from './small-servers.ts'
+
+const paths = (seen: ReadonlyArray<{ path: string }>): string[] => seen.map(({ path }) => path)
+
+test('N2: the resource metadata names the authorization server, which is another origin', async () => {
+  await using world = await scene()
+  expect(await world.post(world.fetchWith())).toBe(200)
+  expect(world.as.at('/token')).toHaveLength(1)
+  expect(world.mcp.at('/token')).toHaveLength(0)
+})
+
+test('N4: without a metadata URL in the challenge, the well-known place for the path is asked before the root', async () => {
+  await using world = await scene()
+  world.mcp.challenge = 'Bearer'
+  world.mcp.overrides.set('/.well-known/oauth-protected-resource/mcp', () => ({ status: 404 }))
+  world.mcp.overrides.set('/.well-known/oauth-protected-resource', () => ({
+    body: { resource: world.mcp.origin, authorization_servers: [world.as.origin] }
+  }))
+  expect(await world.post(world.fetchWith())).toBe(200)
+  expect(paths(world.mcp.seen)).toEqual([
+    '/mcp',
+    '/.well-known/oauth-protected-resource/mcp',
+    '/.well-known/oauth-protected-resource',
+    '/mcp'
+  ])
+})
+
+test('N4: the metadata URL of the challenge is asked first and alone', async () => {
+  await using world = await scene()
+  world.mcp.challenge = `Bearer resource_metadata="${world.mcp.origin}/elsewhere"`
+  world.mcp.overrides.set('/elsewhere', () => ({ body: world.mcp.metadata }))
+  expect(await world.post(world.fetchWith())).toBe(200)
+  expect(paths(world.mcp.seen)).toEqual(['/mcp', '/elsewhere', '/mcp'])
+})
+
+test('N3: a challenge of another scheme beside ours does not hide it', async () => {
+  await using world = await scene()
+  world.mcp.challenge = `Basic realm="a, b", ${world.mcp.challenge}, Digest nonce="x"`
+  expect(await world.post(world.fetchWith())).toBe(200)
+})
+
+test('N5: of several authorization servers the user may choose, and only one that is named', async () => {
+  await using other = await authorizationServer()
+  await using world = await scene()
+  world.mcp.metadata.authorization_servers = [other.origin, world.as.origin]
+  const chooseAuthorizationServer = (issuers: readonly string[]) => issuers[1] as string
+  expect(await world.post(world.fetchWith({ chooseAuthorizationServer }))).toBe(200)
+  expect(other.seen).toHaveLength(0)
+  const wrong = world.tokensWith({ chooseAuthorizationServer: () => 'https://elsewhere.example' })
+  await expect(wrong.login()).rejects.toMatchObject({ code: 'MCPAUTH_DISCOVERY_FAILED' })
+})
+
+test('N6: an issuer with a path is looked up in three places, in order', async () => {
+  await using world = await scene()
+  world.mcp.metadata.authorization_servers = [`${world.as.origin}/tenant`]
+  world.as.overrides.set('/tenant/.well-known/openid-configuration', () => ({
+    body: { ...world.as.metadata, issuer: `${world.as.origin}/tenant` }
+  }))
+  expect(await world.post(world.fetchWith())).toBe(200)
+  expect(paths(world.as.seen).slice(0, 3)).toEqual([
+    '/.well-known/oauth-authorization-server/tenant',
+    '/.well-known/openid-configuration/tenant',
+    '/tenant/.well-known/openid-configuration'
+  ])
+})
+
+test('N6: an issuer without a path is looked up as OAuth first, then as OpenID', async () => {
+  await using world = await scene()
+  world.as.overrides.set('/.well-known/oauth-authorization-server', () => ({ status: 404 }))
+  world.as.overrides.set('/.well-known/openid-configuration', () => ({ body: world.as.metadata }))
+  expect(await world.post(world.fetchWith())).toBe(200)
+  expect(paths(world.as.seen).slice(0, 2)).toEqual(['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'])
+})
+
+test.each(['/', '/x', '%2F'])('N7: metadata whose issuer differs by %j is not used', async (more) => {
+  await using world = await scene()
+  world.as.metadata.issuer = world.as.origin + more
+  await expect(world.post(world.fetchWith())).rejects.toMatchObject({ code: 'MCPAUTH_ISSUER_MISMATCH' })
+  expect(world.login.asked).toHaveLength(0)
+})
+
+test.each([
+  ['another origin', () => 'https://elsewhere.example/mcp'],
+  ['a sibling path', (origin: string) => `${origin}/mc`],
+  ['a path below', (origin: string) => `${origin}/mcp/below`],
+  ['nothing', () => undefined]
+])('T2: resource metadata about %s is refused (RFC 9728 §3.3)', async (_name, resource) => {
+  await using world = await scene()
+  world.mcp.metadata.resource = resource(world.mcp.origin)
+  await expect(world.post(world.fetchWith())).rejects.toMatchObject({ code: 'MCPAUTH_RESOURCE_MISMATCH' })
+  expect(world.as.seen).toHaveLength(0)
+})
+
+test('N42: a server without resource metadata has its own metadata at its root', async () => {
+  await using world = await scene()
+  const own = world.mcp.origin
+  world.mcp.challenge = undefined
+  world.mcp.overrides.set('/.well-known/oauth-protected-resource/mcp', () => ({ status: 404 }))
+  world.mcp.overrides.set('/.well-known/oauth-authorization-server', () => ({ body: { ...world.as.metadata, issuer: own } }))
+  expect(await world.post(world.fetchWith())).toBe(200)
+})
+
+test('N42: without any metadata, a server that refused has the default endpoints', async () => {
+  await using world = await scene()
+  world.mcp.challenge = undefined
+  for (const path of ['/.well-known/oauth-protected-resource/mcp']) world.mcp.overrides.set(path, () => ({ status: 404 }))
+  await expect(world.post(world.fetchWith())).rejects.toMatchObject({ code: 'MCPAUTH_REGISTRATION_FAILED' })
+  expect(world.mcp.at('/register')).toHaveLength(1)
+})
+
+test('a server that asks for nothing and names nobody is not logged in to', async () => {
+  await using world = await scene()
+  world.mcp.overrides.set('/mcp', () => ({ status: 200 }))
+  world.mcp.overrides.set('/.well-known/oauth-protected-resource/mcp', () => ({ status: 404 }))
+  await expect(world.tokensWith().login()).rejects.toMatchObject({
+    code: 'MCPAUTH_DISCOVERY_FAILED',
+    hint: expect.stringContaining('nothing to log in')
+  })
+  expect(world.mcp.at('/register')).toHaveLength(0)
+})
+
+test('a page of a web application at a well-known path is the same as no document', async () => {
+  await using world = await scene()
+  world.mcp.challenge = 'Bearer'
+  world.mcp.overrides.set('/.well-known/oauth-protected-resource/mcp', () => ({ body: '<!doctype html>' }))
+  world.mcp.overrides.set('/.well-known/oauth-protected-resource', () => ({
+    body: { resource: world.mcp.origin, authorization_servers: [world.as.origin] }
+  }))
+  expect(await world.post(world.fetchWith())).toBe(200)
+})
+
+test('T5: metadata may redirect three times, not four', async () => {
+  await using world = await scene()
+  for (const hop of [1, 2, 3, 4]) {
+    world.as.overrides.set(`/hop${hop}`, () => ({ status: 302, headers: { location: hop === 1 ? '/end' : `/hop${hop - 1}` } }))
+  }
+  world.as.overrides.set('/end', () => ({ body: world.as.metadata }))
+  const from = (hop: number) => () => ({ status: 302, headers: { location: `/hop${hop}` } })
+  world.as.overrides.set('/.well-known/oauth-authorization-server', from(2))
+  expect(await world.post(world.fetchWith())).toBe(200)
+  world.as.overrides.set('/.well-known/oauth-authorization-server', from(3))
+  world.as.live.clear()
+  await expect(world.tokensWith().login()).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE' })
+})
+
+test('T5: a token endpoint that redirects is not followed, and the target sees nothing', async () => {
+  await using target = await authorizationServer()
+  await using world = await scene()
+  world.as.overrides.set('/token', () => ({ status: 307, headers: { location: `${target.origin}/token` } }))
+  await expect(world.post(world.fetchWith())).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE', status: 307 })
+  expect(target.seen).toHaveLength(0)
+})
+
+test('T2: after a login, a challenge that points to another origin is not followed, and nothing of the login reaches it', async () => {
+  await using attacker = await authorizationServer()
+  await using world = await scene()
+  const tokens = world.tokensWith()
+  await tokens.login()
+  attacker.overrides.set('/metadata', () => ({ body: { resource: world.mcp.url, authorization_servers: [attacker.origin] } }))
+  world.mcp.challenge = `Bearer resource_metadata="${attacker.origin}/metadata"`
+  world.as.live.clear()
+  expect(await world.post(world.fetchWith(tokens))).toBe(200)
+  expect(world.as.refreshes).toBe(1)
+  expect(attacker.seen).toHaveLength(0)
+})
+
+test('N34: metadata at an address of another kind than the server is refused before anything is sent', async () => {
+  await using world = await scene()
+  world.mcp.metadata.authorization_servers = ['https://169.254.169.254']
+  await expect(world.post(world.fetchWith())).rejects.toMatchObject({ code: 'MCPAUTH_ADDRESS_REFUSED' })
+})
+
+test.each(['authorization_endpoint', 'token_endpoint', 'registration_endpoint'])(
+  'N31: %s must be https, or loopback for a loopback server',
+  async (name) => {
+    await using world = await scene()
+    world.as.metadata[name] = 'http://as.example.com/endpoint'
+    await expect(world.post(world.fetchWith())).rejects.toMatchObject({ code: 'MCPAUTH_ADDRESS_REFUSED' })
+    expect(world.login.asked).toHaveLength(0)
+  }
+)
+
+test('N24: without metadata the resource is the server, without the slash of an empty path', async () => {
+  await using as = await authorizationServer()
+  await using mcp = await resourceServer(as, '/')
+  mcp.challenge = undefined
+  mcp.overrides.set('/.well-known/oauth-authorization-server', () => ({ body: { ...as.metadata, issuer: mcp.origin } }))
+  mcp.overrides.set('/.well-known/oauth-protected-resource', () => ({ status: 404 }))
+  const { oauthTokens } = await import('../src/index.ts')
+  const { memoryStore } = await import('@mcpauth/token-store')
+  const { approving } = await import('./small-servers.ts')
+  await oauthTokens(mcp.origin, { login: approving(), store: memoryStore() }).login()
+  expect(as.at('/token')[0]?.form.get('resource')).toBe(mcp.origin)
+})
