@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { safeText } from '../src/safe-text.ts'
+import { secrets } from '../src/secret-registry.ts'
 
 const corpus = join(process.env['MCPAUTH_VECTORS'] ?? '../shared/vectors', 'hostile/terminal.json')
 // Written as a property of code points, not as the expression under test.
@@ -37,4 +38,11 @@ test('long text is cut at the bound and says so, never through a pair of surroga
 
 test('what is not a string becomes the empty string', () => {
   for (const value of [undefined, null, 7, { toString: () => 'x' }]) expect(safeText(value)).toBe('')
+})
+
+test('T13: a secret that a server says back is taken out, also one that the cut goes through', () => {
+  secrets.add('canary-said-back-by-a-server', 'token')
+  expect(safeText('you sent canary-said-back-by-a-server')).toBe('you sent [REDACTED:token]')
+  for (let length = 10; length < 60; length++)
+    expect(safeText(`${'x'.repeat(20)}canary-said-back-by-a-server`, length)).not.toContain('canary')
 })

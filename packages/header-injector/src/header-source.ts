@@ -4,6 +4,7 @@ import {
   type Environment,
   expandVariables,
   invalidOption,
+  literals,
   McpAuthError,
   readVariable,
   safeText,
@@ -43,7 +44,11 @@ function openLiteral(name: string, template: string, environment: Environment): 
   const wrong = whatIsWrong(template)
   if (wrong) throw invalidOption(option, wrong)
   checkReferences(option, template)
-  if (!template.includes('${')) return template
+  if (!template.includes('${')) {
+    // What stands in the program is no secret, and a redactor may show it.
+    literals.add(template)
+    return template
+  }
   const variable = secretVariable(environment)
   return () => expandVariables(template, variable)
 }
