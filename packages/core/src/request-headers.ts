@@ -24,7 +24,12 @@ export function headerPairs(headers: unknown): HeaderPairs {
 }
 
 function textOf(value: unknown): string | string[] {
-  return Array.isArray(value) ? value.map(String) : String(value)
+  return Array.isArray(value) ? value.map(itemText) : itemText(value)
+}
+
+/** undici sends null as an empty value. */
+function itemText(value: unknown): string {
+  return value === null ? '' : String(value)
 }
 
 /** The value of a header, several joined by `, ` (RFC 9110 §5.3); undefined when it is absent. `name` in lower case. */
