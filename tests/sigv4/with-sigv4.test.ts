@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { inspect } from 'node:util'
-import { authFetch, compose, type Interceptor, McpAuthError } from '@mcpauth/core'
+import { authFetch, compose, fetchDispatcher, type Interceptor, McpAuthError } from '@mcpauth/core'
 import { withHeaders } from '@mcpauth/header-injector'
 import { AwsRefusedError, type SigV4Options, withSigV4 } from '@mcpauth/sigv4'
 import { Agent as Agent8 } from 'undici'
@@ -149,6 +149,12 @@ describe('together with other layers', () => {
     expect((await post(fetch)).status).toBe(200)
     for (const request of server.received) expect(readClaim(request)?.signedHeaders).toContain('x-tenant')
   })
+})
+
+it('a request that leaves through the global fetch is signed right, too', async () => {
+  const fetch = authFetch(layer(), { dispatcher: fetchDispatcher() })
+  opened.push(fetch)
+  expect(await (await post(fetch)).text()).toBe('ok 17')
 })
 
 describe('an expired session', () => {

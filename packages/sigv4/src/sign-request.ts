@@ -49,8 +49,6 @@ export function requestSigner(scope: SigningScope): SignRequest {
     const signed = canonicalHeaders(headers)
     // A proxy that frames the body anew drops it, undici leaves it out of a request without a body, and the payload's hash says more.
     signed.delete('content-length')
-    // A token of the caller's would be sent beside ours, or in its place.
-    signed.delete('x-amz-security-token')
     for (const name in set) signed.set(name, set[name] as string)
 
     const canonical = assembled(method, targetOf(path), signed, payloadHash)

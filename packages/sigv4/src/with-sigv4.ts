@@ -5,7 +5,6 @@ import {
   type BindOptions,
   bindTo,
   type Dispatch,
-  type DispatchHandler,
   type DispatchOptions,
   describeLayer,
   type Environment,
@@ -18,7 +17,6 @@ import {
   knownBytes,
   type Prepared,
   type ReplayPolicy,
-  type Road,
   readBytes,
   replaying,
   type Turn,
@@ -27,7 +25,7 @@ import {
 } from '@mcpauth/core'
 import { mayBeRefusal, readRefusal, refusedError } from './aws-error.ts'
 import { awsFileNames, readProfile } from './aws-profile.ts'
-import { type AwsCredentialsOption, credentialsSource } from './credentials.ts'
+import { type AwsCredentials, type AwsCredentialsOption, credentialsSource } from './credentials.ts'
 import { type CredentialsCache, credentialsCache, type HeldCredentials } from './credentials-cache.ts'
 import { isScopeName, type ProfileRegion, type ResolvedScope, resolveScope, resolveService } from './region-and-service.ts'
 import { requestSigner, type SignRequest, unsignedPayload } from './sign-request.ts'
@@ -95,24 +93,14 @@ export function withSigV4(server: string | URL, options: SigV4Options): Intercep
       return (request, handler) => {
         if (!binding.covers(request)) return dispatch(request, handler)
         const known = streams === 'unsigned' || knownBytes(request.body) !== undefined
-        return known ? signed(request, handler) : afterReading(signed, request, handler, buffering, road)
+        return known ? signed(request, handler) : replaying(signed, request, handler, buffering, road)
       }
     },
     { kind: 'signature', server: url, sets: ['authorization', 'x-amz-date', 'x-amz-content-sha256', 'x-amz-security-token'] }
   )
 }
 
-/** Reading comes before everything else, as a layer of its own, so that what is read can be sent again. */
-function afterReading(
-  signed: Dispatch,
-  request: DispatchOptions,
-  handler: DispatchHandler,
-  buffering: ReplayPolicy<undefined>,
-  road: Road | undefined
-): boolean {
-  return replaying(signed, request, handler, buffering, road)
-}
-
+/** Reading comes before signing and is a policy of its own, so that what was read can be signed and sent again. */
 function bufferingPolicy(maxBodyBytes: number): ReplayPolicy<undefined> {
   return {
     async prepare(original) {
@@ -147,7 +135,7 @@ function signingPolicy(server: URL, options: SigV4Options): ReplayPolicy<Sent> {
   }
 
   function signedRequest(original: DispatchOptions, { scope, sign }: ScopedSigner, held: HeldCredentials): Prepared<Sent> {
-    const request = withWholePath(original)
+    const request = withoutForeignToken(withWholePath(original), held.credentials)
     const signedAtMs = clock.now()
     const bytes = knownBytes(request.body)
     const headers = sign(
@@ -173,7 +161,7 @@ function signingPolicy(server: URL, options: SigV4Options): ReplayPolicy<Sent> {
     throw refusedError(refusal, server, sent.scope, source.name)
   }
 
-  return { prepare, inspect: (answer) => mayBeRefusal(answer), recover }
+  return { prepare, inspect: mayBeRefusal, recover }
 }
 
 async function isRenewed(credentials: CredentialsCache, refused: HeldCredentials): Promise<boolean> {
@@ -250,6 +238,13 @@ function withWholePath(request: DispatchOptions): DispatchOptions {
   const { query, ...rest } = request
   const text = stringify(query as Parameters<typeof stringify>[0])
   return text === '' ? rest : { ...rest, path: `${rest.path}?${text}` }
+}
+
+/** A session token of the caller's beside keys that have none would be taken for theirs. With a token of our own it is replaced. */
+function withoutForeignToken(request: DispatchOptions, { sessionToken }: AwsCredentials): DispatchOptions {
+  if (sessionToken !== undefined || headerValue(request.headers, 'x-amz-security-token') === undefined) return request
+  const headers = headerPairs(request.headers).filter(([name]) => name.toLowerCase() !== 'x-amz-security-token')
+  return { ...request, headers: headers.flat() }
 }
 
 /** undici sends the origin's host unless the request names another. */

@@ -188,7 +188,8 @@ describe('what is signed is what is received', () => {
       { Host: 'api.example.com', 'X-A': ['1', '2'] },
       ['host', 'api.example.com', 'X-A', '1', 'x-a', '2'],
       new Map([['host', 'api.example.com']]),
-      new Headers({ 'X-A': '1' })
+      new Headers({ 'X-A': '1' }),
+      { 'X-A': null, 'X-B': ['1', null], 'X-C': undefined, 'X-D': 4 }
     ]
     for (const headers of forms) {
       const { body } = await agent.request({ origin, method: 'GET', path: '/mcp', headers: headers as never })
@@ -207,6 +208,7 @@ describe('what is signed is what is received', () => {
     await body.dump()
     expect(isSignedRight(received)).toBe(true)
     expect(headersOf(received).get('authorization')).toHaveLength(1)
+    expect(headersOf(received).get('x-amz-security-token')).toBeUndefined()
     expect(headersOf(received).get('x-amz-date')).toEqual(['20261120T123456Z'])
     expect(headersOf(received).get('x-amz-content-sha256')).toEqual([createHash('sha256').digest('hex')])
   })
