@@ -15,7 +15,11 @@ export default defineConfig({
       // Everything on the wire once more with the other undici that the packages take as their peer.
       {
         resolve: { alias: [{ find: /^undici$/, replacement: undici7 }] },
-        test: { name: 'undici 7', include: ['tests/{interfaces,fetch,transports}/**/*.test.ts', 'packages/refresh-on-401/test/**/*.test.ts'], ...limits }
+        test: {
+          name: 'undici 7',
+          include: ['tests/{interfaces,fetch,transports}/**/*.test.ts', 'packages/refresh-on-401/test/**/*.test.ts'],
+          ...limits
+        }
       }
     ]
   }

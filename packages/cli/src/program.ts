@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander'
+import manifest from '../package.json' with { type: 'json' }
 import { type LoginFlags, login } from './commands/login.ts'
 import { logout } from './commands/logout.ts'
 import { type StatusFlags, status } from './commands/status.ts'
@@ -30,6 +31,7 @@ type Running = (work: () => Promise<number>, server?: string) => () => Promise<v
 function commandLine(terminal: Terminal, running: Running): Command {
   const program = new Command('mcpauth')
     .description('Logs in to MCP servers, and keeps the tokens for the programs on this machine.')
+    .version(manifest.version)
     .exitOverride()
     .configureOutput({
       writeErr: (text) => terminal.tell(text.trimEnd()),

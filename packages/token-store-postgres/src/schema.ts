@@ -2,7 +2,7 @@
  * What the store needs in the database; every statement can be run again. `mcpauth_records` holds one row per key, encrypted; `mcpauth_leases` holds who is
  * logging in.
  */
-export const schemaSql = `
+export const schemaSql: string = `
 CREATE TABLE IF NOT EXISTS mcpauth_records (
   name text PRIMARY KEY,
   kind text NOT NULL,
