@@ -1,4 +1,7 @@
 import { parseArgs } from 'node:util'
+import { clockJumps, oneDay } from './clocks.ts'
+import { comingsAndGoings } from './comings-and-goings.ts'
+import { damagedCache } from './damaged-cache.ts'
 import type { Goal, Outcome, Scale } from './goal.ts'
 import { lostAnswer } from './lost-answer.ts'
 import { manyProcesses } from './many-processes.ts'
@@ -7,7 +10,17 @@ import { holderKilled, killedAnywhere, stoppedAnywhere } from './strikes.ts'
 const usage = `./dev stress [R1 … R9] [--quick] [--processes N] [--expiries N] [--strikes N] [--fault POINT] [--store file] [--json]
 Real processes on one cache, a strict authorization server as judge. Exit code 1 if a promise is not kept.`
 
-const goals: readonly Goal[] = [manyProcesses, holderKilled, killedAnywhere, stoppedAnywhere, lostAnswer]
+const goals: readonly Goal[] = [
+  manyProcesses,
+  holderKilled,
+  killedAnywhere,
+  stoppedAnywhere,
+  lostAnswer,
+  clockJumps,
+  oneDay,
+  damagedCache,
+  comingsAndGoings
+]
 /** Small, so that it can run on every change; there counts decide and times are only printed. */
 const quick: Scale = { processes: 6, expiries: 6, strikes: 1, staleMs: 150, fault: undefined, rounds: 20 }
 const whole: Scale = { processes: 64, expiries: 100, strikes: 50, staleMs: 300, fault: undefined, rounds: 1_000 }

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { type AgentTask, type Point, points, window } from './fault-points.ts'
-import { endFleet, replenish, startFleet } from './fleet.ts'
+import { endFleet, replenish, startAgent, startFleet } from './fleet.ts'
 import { type Goal, median, type Outcome, type Scale, within } from './goal.ts'
 import { startWorld, type World } from './world.ts'
 
@@ -111,8 +111,52 @@ export const holderKilled: Goal = {
 /** R3: a kill at each point. */
 export const killedAnywhere: Goal = {
   name: 'R3',
-  promise: 'a kill at each point of a refresh: nothing lost outside [request sent … renamed]',
-  run: (scale) => atEachPoint(scale, 'SIGKILL', window)
+  promise: 'a kill at each point of a refresh: nothing lost outside [request sent … renamed], with a helper process nothing at all',
+  async run(scale) {
+    const inProcess = await atEachPoint(scale, 'SIGKILL', window)
+    if (scale.fault !== undefined) return inProcess
+    const isolated = await killedWithHelper(scale)
+    const figures = { ...inProcess.figures, helperStrikes: isolated.strikes, helperLost: isolated.lost, helperReuses: isolated.reuses }
+    return { passed: inProcess.passed && isolated.lost === 0 && isolated.reuses === 0, figures }
+  }
+}
+
+/** When a process whose helper asks is killed: while the server holds the request, the moment it has committed, or whenever. */
+const moments = ['request held', 'committed', 'any'] as const
+
+async function killedWithHelper({ strikes, staleMs }: Scale): Promise<{ strikes: number; lost: number; reuses: number }> {
+  await using world = await startWorld()
+  const { ledger } = world.authorizationServer
+  const task: AgentTask = { server: world.server.href, root: world.root, staleMs, refreshIsolation: 'process' }
+  let agent = await startAgent(task)
+  let [struck, lost] = [0, 0]
+  try {
+    await agent.order({ do: 'call' })
+    for (let strike = 0; strike < strikes * moments.length; strike += 1) {
+      const moment = moments[strike % moments.length]
+      const before = ledger.refreshes
+      const { promise: released, resolve: release } = Promise.withResolvers<void>()
+      const hold =
+        moment === 'request held' ? world.authorizationServer.fault('token', { kind: 'hold', until: released }, { times: 1 }) : undefined
+      world.expire()
+      const call = agent.order({ do: 'call' })
+      if (hold) while (hold.hits === 0) await sleep(1)
+      else if (moment === 'committed') while (ledger.refreshes === before) await setImmediate()
+      else await sleep(Math.random() * 300)
+      await agent.end()
+      release()
+      await call
+      struck += 1
+      agent = await startAgent(task)
+      const report = await within(60_000, `a kill with a helper (${moment})`, agent.order({ do: 'call' }))
+      if (report?.ok) continue
+      lost += 1
+      await world.login()
+    }
+    return { strikes: struck, lost, reuses: ledger.reuses }
+  } finally {
+    await agent.end()
+  }
 }
 
 /** R4: a stop at each point. */

@@ -30,6 +30,12 @@ export interface FileStoreOptions extends FileLockOptions {
   lock?: FileLock
 }
 
+/** A {@link TokenStore} that another process can open as well. */
+export interface FileStore extends TokenStore {
+  /** The folder of its files; undefined when this user has no home folder. */
+  readonly root: string | undefined
+}
+
 /** How long a damaged file may wait for its lock before it is left where it is, in milliseconds. */
 const setAsideDeadlineMs = 1_000
 
@@ -52,7 +58,7 @@ const setAsideDeadlineMs = 1_000
  * const keys = await store.list()
  * ```
  */
-export function fileStore(options: FileStoreOptions = {}): TokenStore {
+export function fileStore(options: FileStoreOptions = {}): FileStore {
   const { lock = fileLock(options), probe = {} } = options
   // biome-ignore lint/style/noProcessEnv: only a default, as in fileLock
   const root = options.lock && options.root === undefined ? lock.root : storeRoot(options.root, options.env ?? process.env)
@@ -180,7 +186,7 @@ export function fileStore(options: FileStoreOptions = {}): TokenStore {
     return bound && holdsSomething(bound.record, kind) && pathOf(bound.key) === path ? bound.key : undefined
   }
 
-  return { read, list, transact }
+  return { root, read, list, transact }
 }
 
 function usable(parsed: ParsedRecord | undefined, path: string): TokenRecord | undefined {

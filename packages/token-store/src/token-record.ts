@@ -206,12 +206,11 @@ function foreignTo(record: TokenRecord, key: StoreKey): string | undefined {
 }
 
 function registerSecrets(record: TokenRecord): void {
-  register(record.access_token, 'access token')
-  register(record.refresh_token, 'refresh token')
-  register(record.id_token, 'id token')
-  if (!isObject(record.client)) return
-  register(record.client.client_secret, 'client secret')
-  register(record.client.registration_access_token, 'registration token')
+  // The labels of oauth, so that the registry can tell which of them are rotated tokens.
+  for (const name of ['access_token', 'refresh_token', 'id_token']) register(record[name], name)
+  if (isObject(record.client)) for (const name of ['client_secret', 'registration_access_token']) register(record.client[name], name)
+  // A private JWK that the tokens are bound to (RFC 9449).
+  if (isObject(record.dpop_key)) register(record.dpop_key.d, 'dpop_key')
 }
 
 function register(value: unknown, label: string): void {

@@ -1,0 +1,180 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { invalidOption, McpAuthError, type McpAuthErrorCode, type StoreKey } from '@mcpauth/core'
+import { type FileStore, spawnGuard } from '@mcpauth/token-store'
+import { OAuthResponseError } from './oauth-response-error.ts'
+import type { ClientOptions, OAuthOptions, Settings } from './options.ts'
+import { isUsable, type RefreshOutcome, type RefreshTask } from './refresh.ts'
+import { readSecret } from './secret-source.ts'
+
+/** What a helper is told, on its standard input: everything that a refresh needs and that is not in the record. */
+export interface HelperOrder {
+  server: string
+  root: string
+  stale: RefreshTask['stale']
+  /** The clock's distance from the real one, in milliseconds; 0 outside tests. */
+  offsetMs: number
+  options: OAuthOptions & { client?: ClientOptions }
+  secrets: { clientSecret?: string; privateKey?: string }
+}
+
+/** What a helper answers, on its standard output. Never a token: those it has written where they belong. */
+export type HelperAnswer =
+  | { kind: 'adopted' | 'refreshed' }
+  | { kind: 'impossible'; why: 'no-refresh-token' | 'moved' | 'dead' | 'refused'; error?: HelperError }
+  | { kind: 'failed'; error: HelperError }
+
+/** An error, as it crosses between processes. */
+export interface HelperError {
+  code: McpAuthErrorCode
+  message: string
+  hint?: string
+  response?: { status: number; error?: string; error_description?: string; retryAfterMs?: number }
+}
+
+/** Options that a helper needs, and that can be written down. */
+const writable = [
+  'profile',
+  'tokenUrl',
+  'resource',
+  'dangerouslyOmitResource',
+  'dangerouslyAllowHttp',
+  'scopeOnRefresh',
+  'useMtlsEndpoints'
+] as const
+
+/**
+ * Checks that a helper could do what this process would do.
+ *
+ * @throws `MCPAUTH_INVALID_OPTION`
+ */
+export function checkIsolation({ refreshIsolation, dispatcher }: OAuthOptions, store: unknown): void {
+  if (refreshIsolation === undefined || refreshIsolation === 'none') return
+  if (refreshIsolation !== 'process') throw invalidOption('refreshIsolation', "is neither 'none' nor 'process'")
+  if (dispatcher) throw invalidOption('refreshIsolation', 'contradicts dispatcher: a dispatcher cannot be handed to another process')
+  if (typeof (store as Partial<FileStore>).root !== 'string')
+    throw invalidOption('refreshIsolation', 'needs fileStore(): the helper opens it too')
+}
+
+/**
+ * A refresh that survives this process: a detached helper takes the record's lock, asks and writes. A process that is killed between the
+ * server's commit and its own write would lose the grant on a server that detects reuse; the helper goes on.
+ *
+ * One helper per key at a time: whoever holds the spawn guard starts it, the others wait for the record to change. Costs the start of a process.
+ *
+ * @throws what a refresh in this process throws
+ */
+export async function refreshIsolated(task: RefreshTask, settings: Settings): Promise<RefreshOutcome> {
+  const root = (settings.store as FileStore).root as string
+  const guard = spawnGuard(root, task.key)
+  const until = performance.now() + spawnDeadlineMs
+  for (;;) {
+    const record = await task.store.read(task.key)
+    if (record && isUsable(record, task)) return { kind: 'adopted', record }
+    if (!record?.refresh_token) return { kind: 'impossible', why: 'no-refresh-token', record }
+    const turn = guard.tryTake()
+    if (turn) {
+      try {
+        return await refreshAsGuard(task, settings, root)
+      } finally {
+        turn.release()
+      }
+    }
+    if (performance.now() > until) throw timeout(task.key)
+    await sleep(8 + Math.random() * 52)
+  }
+}
+
+/** Longer than a helper can take: its own deadlines end it before. */
+const spawnDeadlineMs = 300_000
+
+async function refreshAsGuard(task: RefreshTask, settings: Settings, root: string): Promise<RefreshOutcome> {
+  // Again, now that nobody else can start one.
+  const record = await task.store.read(task.key)
+  if (record && isUsable(record, task)) return { kind: 'adopted', record }
+  if (!record?.refresh_token) return { kind: 'impossible', why: 'no-refresh-token', record }
+  if (!(await task.mayRefresh(record))) return { kind: 'impossible', why: 'moved', record }
+  const answer = await runHelper(await orderOf(task, settings, root))
+  if (answer.kind === 'failed') throw errorOf(answer.error)
+  const now = await task.store.read(task.key)
+  if (answer.kind === 'impossible') {
+    const error = answer.error && errorOf(answer.error)
+    return { kind: 'impossible', why: answer.why, record: now, ...(error instanceof OAuthResponseError ? { error } : {}) }
+  }
+  if (!now) return { kind: 'impossible', why: 'no-refresh-token', record: now }
+  return answer.kind === 'adopted' ? { kind: 'adopted', record: now } : { kind: 'refreshed', record: now, saved: true }
+}
+
+async function orderOf({ stale, now }: RefreshTask, settings: Settings, root: string): Promise<HelperOrder> {
+  const options: OAuthOptions = Object.fromEntries(
+    writable.filter((name) => settings[name] !== undefined).map((name) => [name, settings[name]])
+  )
+  const order: HelperOrder = { server: settings.server.href, root, stale, offsetMs: now() - Date.now(), options, secrets: {} }
+  const { client, env } = settings
+  if (!client) return order
+  const { clientSecret, privateKey, ...rest } = client
+  order.options.client = rest
+  if (clientSecret) order.secrets.clientSecret = await readSecret('client.clientSecret', clientSecret, env)
+  if (privateKey) order.secrets.privateKey = await readSecret('client.privateKey', privateKey, env)
+  return order
+}
+
+/** Secrets go over standard input: arguments and environments can be read by others. */
+function runHelper(order: HelperOrder): Promise<HelperAnswer> {
+  // Beside this file, in the sources as in what is published.
+  const file = new URL(import.meta.url.endsWith('.ts') ? 'refresh-helper.ts' : 'refresh-helper.js', import.meta.url)
+  return new Promise((resolve, reject) => {
+    const helper: ChildProcess = spawn(process.execPath, [fileURLToPath(file)], {
+      detached: true,
+      stdio: ['pipe', 'pipe', 'ignore'],
+      windowsHide: true
+    })
+    let said = ''
+    helper.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+      said += chunk
+    })
+    helper.once('error', (error: NodeJS.ErrnoException) => reject(noHelper(error.code)))
+    helper.once('close', (code) => {
+      const answer = parseAnswer(said)
+      if (answer) resolve(answer)
+      else reject(noHelper(`exit ${code}`))
+    })
+    // It may have ended before it read: then the answer says so.
+    helper.stdin?.on('error', () => undefined)
+    helper.stdin?.end(JSON.stringify(order))
+  })
+}
+
+function parseAnswer(text: string): HelperAnswer | undefined {
+  try {
+    return JSON.parse(text) as HelperAnswer
+  } catch {
+    return undefined
+  }
+}
+
+/** An error of the helper, as if it had happened here. */
+function errorOf({ code, message, hint, response }: HelperError): McpAuthError {
+  const more = hint === undefined ? {} : { hint }
+  return response
+    ? new OAuthResponseError(message.replace(/: status.*$/s, ''), { ...response, ...more })
+    : new McpAuthError(code, message, more)
+}
+
+function noHelper(why: string | undefined): McpAuthError {
+  return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `the helper process that refreshes tokens did not answer (${why ?? 'unknown'})`, {
+    hint: "check that this user may start processes, or leave refreshIsolation at 'none'"
+  })
+}
+
+function timeout(key: StoreKey): McpAuthError {
+  const server = key.kind === 'server' ? key.url : ''
+  return new McpAuthError(
+    'MCPAUTH_LOCK_TIMEOUT',
+    `another process has been refreshing the token of ${server} for ${spawnDeadlineMs / 1000} s`,
+    {
+      hint: 'look for a stopped process that uses mcpauth; end it or let it go on, then try again'
+    }
+  )
+}
