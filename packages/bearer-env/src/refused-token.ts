@@ -1,9 +1,9 @@
-import { type HeldAnswer, McpAuthError, parseChallenges, safeText, secrets } from '@mcpauth/core'
+import { type HeldAnswer, McpAuthError, parseChallenges, safeText } from '@mcpauth/core'
 import type { OpenSource } from './bearer-source.ts'
 
 /** The error for a token that the server will not take: where it came from and what the server says about it, made safe to print. */
 export function refusedToken(server: URL, source: OpenSource, answer: HeldAnswer): McpAuthError {
-  const reason = safeText(secrets.redact(reasonOf(answer)))
+  const reason = safeText(reasonOf(answer))
   const fact = `${server.origin}${server.pathname} refused the bearer token of ${source.origin} (${answer.status})`
   return new McpAuthError('MCPAUTH_TOKEN_REFUSED', reason ? `${fact}: ${reason}` : fact, { hint: source.hint })
 }

@@ -65,7 +65,7 @@ function openFunction(name: string, get: () => unknown): ReadHeader {
   /** What it threw is not chained: it may hold what the function had in its hands. */
   function failed(error: unknown): McpAuthError {
     if (McpAuthError.is(error)) return error
-    const reason = safeText(secrets.redact(error instanceof Error ? error.message : ''))
+    const reason = safeText(error instanceof Error ? error.message : '')
     return new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `the function for ${name} failed${reason && `: ${reason}`}`, {
       hint: `look at the function given for ${name}`
     })

@@ -22,17 +22,21 @@ export async function tlsServer(
   let connections = 0
   let open = 0
   const allClosed = Promise.withResolvers<void>()
-  const server = createServer({ requestCert: true, rejectUnauthorized: false, ...options }, (request, response) => {
-    const socket = request.socket as TLSSocket
-    const client = socket.getPeerCertificate().subject?.CN as string | undefined
-    seen.push({
-      client,
-      path: request.url ?? '',
-      serverName: (socket as TLSSocket & { servername?: string | false }).servername,
-      authorization: request.headers.authorization
-    })
-    request.resume().on('end', () => answer(response, request))
-  })
+  // Neither end closes an idle connection of itself: undici keeps it as long as the server says.
+  const server = createServer(
+    { requestCert: true, rejectUnauthorized: false, keepAliveTimeout: 600_000, ...options },
+    (request, response) => {
+      const socket = request.socket as TLSSocket
+      const client = socket.getPeerCertificate().subject?.CN as string | undefined
+      seen.push({
+        client,
+        path: request.url ?? '',
+        serverName: (socket as TLSSocket & { servername?: string | false }).servername,
+        authorization: request.headers.authorization
+      })
+      request.resume().on('end', () => answer(response, request))
+    }
+  )
   server.on('secureConnection', (socket) => {
     connections += 1
     open += 1

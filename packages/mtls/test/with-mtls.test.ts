@@ -118,7 +118,6 @@ describe('the client certificate', () => {
     expect(await answer.text()).toBe('ok')
     expect(seen[0]?.client).toBe('client-one')
     await send[Symbol.asyncDispose]()
-    // undici alone would keep the connection alive.
     await allClosed
   })
 
