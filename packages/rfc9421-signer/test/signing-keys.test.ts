@@ -117,7 +117,7 @@ describe('a signing key', () => {
       JSON.stringify({ ...rsaPss, n: `z${(rsaPss.n as string).slice(1)}` }),
       'MCPAUTH_KEY_INVALID'
     ],
-    ['an RSA key of 1024 bits', pem('rsa', { modulusLength: 1024 }), 'MCPAUTH_KEY_INVALID'],
+    ['an RSA key of 1536 bits', pem('rsa', { modulusLength: 1536 }), 'MCPAUTH_KEY_INVALID'],
     ['a curve RFC 9421 does not have', pem('ec', { namedCurve: 'secp521r1' }), 'MCPAUTH_KEY_INVALID'],
     ['an X25519 key', generateKeyPairSync('x25519').privateKey.export({ format: 'pem', type: 'pkcs8' }) as string, 'MCPAUTH_KEY_INVALID']
   ])('is refused at construction: %s', (_, text, code) => {
