@@ -127,16 +127,14 @@ function nonceIn(headers: ReadonlyHeaders | Headers): string | undefined {
 
 function privateKeyOf(jwk: DpopJwk): KeyObject {
   const { kty, crv, x, y, d } = jwk
-  if (kty === 'EC' && crv === 'P-256' && [x, y, d].every((part) => typeof part === 'string')) {
-    try {
-      // OpenSSL does not compare the halves; one that is not the other's would sign proofs that no server can verify.
-      const halves = createECDH('prime256v1')
-      halves.setPrivateKey(d, 'base64url')
-      const own = Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')])
-      if (halves.getPublicKey().equals(own)) return createPrivateKey({ key: { kty, crv, x, y, d }, format: 'jwk' })
-    } catch {
-      // OpenSSL's error may quote its input: it is not chained.
-    }
+  try {
+    // OpenSSL does not compare the halves; one that is not the other's would sign proofs that no server can verify.
+    const halves = createECDH('prime256v1')
+    halves.setPrivateKey(d, 'base64url')
+    const own = Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')])
+    if (halves.getPublicKey().equals(own)) return createPrivateKey({ key: { kty, crv, x, y, d }, format: 'jwk' })
+  } catch {
+    // OpenSSL's error may quote its input: it is not chained.
   }
   throw new McpAuthError('MCPAUTH_KEY_INVALID', 'the DPoP key kept with the tokens is not a P-256 private key', {
     hint: 'log in again: a new key is made then'

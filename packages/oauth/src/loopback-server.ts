@@ -190,6 +190,6 @@ function refuse(response: ServerResponse, status: number): void {
 }
 
 function parseTarget(target: string | undefined, authority: string): URL | undefined {
-  if (!target?.startsWith('/') || target.startsWith('//')) return undefined
+  if (!target?.startsWith('/')) return undefined
   return URL.canParse(`http://${authority}${target}`) ? new URL(`http://${authority}${target}`) : undefined
 }

@@ -101,6 +101,25 @@ test('N34 T4: at connect time one refused address among several refuses the name
   await expect(look(lookup, 'ok.example.com', false)).resolves.toBe('93.184.216.35')
 })
 
+test('N34: an IPv4 address in IPv6 clothes is refused, even a public one; so is what a NAT64 makes of a private one', async () => {
+  for (const address of ['::ffff:93.184.216.34', '::ffff:5db8:d822', '64:ff9b::a00:1']) {
+    const { lookup } = addressGuard({
+      server: new URL('https://mcp.example.com/mcp'),
+      lookup: answering({ 'mcp.example.com': ['93.184.216.34'], 'as.example.com': [address] })
+    })
+    await expect(look(lookup, 'as.example.com'), address).rejects.toThrow(refused)
+  }
+})
+
+test('N34: the server itself is always within reach, wherever its name leads', async () => {
+  const { lookup } = addressGuard({
+    server: new URL('https://MCP.example.com./mcp'),
+    lookup: answering({ 'mcp.example.com': ['169.254.7.7', '93.184.216.34'], 'mcp.example.com.': ['169.254.7.7', '93.184.216.34'] })
+  })
+  await expect(look(lookup, 'mcp.example.com')).resolves.toHaveLength(2)
+  await expect(look(lookup, 'mcp.example.com.')).resolves.toHaveLength(2)
+})
+
 test('N34: a named server that is on the private network itself may name a host there, but not one on this machine', async () => {
   const { lookup } = addressGuard({
     server: new URL('https://mcp.corp.example/mcp'),

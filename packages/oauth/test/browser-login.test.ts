@@ -129,7 +129,7 @@ test('nobody coming back ends with the sentence that names the host and suspects
   const login = await opened({ open: () => {}, timeoutMs: 1_000 })
   const error = await login.ask(authorizationUrl('s1'), 's1').catch((caught: unknown) => caught)
   expect(error).toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED', message: 'nobody came back from as.example within 1 s' })
-  expect((error as { hint: string }).hint).toContain('--new-registration')
+  expect((error as { hint: string }).hint).toContain('npx @mcpauth/cli login --new-registration https://mcp.example.com/mcp')
 })
 
 test('a caller that gives up ends the login at once', async () => {
