@@ -7,7 +7,7 @@ import { certificateInvalid } from './certificate-error.ts'
 export type PemSource =
   /** The path of a file, read again when it changes. */
   | { readonly file: string }
-  /** The name of an environment variable that holds the PEM text itself. */
+  /** The name of an environment variable that holds the PEM text itself, with line ends or with `\n` in their place. */
   | { readonly env: string }
 
 /** A source, opened. */
@@ -36,8 +36,13 @@ export function openPem(option: string, source: PemSource, environment: Environm
   }
   if (env === undefined) return openFile(option, file)
   checkVariableName(`${option}.env`, env)
-  const read = (): string => readVariable(env, environment)
+  const read = (): string => withLines(readVariable(env, environment))
   return { origin: `the environment variable ${env}`, identity: read, read }
+}
+
+/** Where a variable can have but one line, `\n` is written for a line's end; PEM has no backslash of its own. */
+function withLines(text: string): string {
+  return text.replaceAll('\\n', '\n')
 }
 
 function openFile(option: string, path: unknown): OpenPem {

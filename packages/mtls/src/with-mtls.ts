@@ -70,6 +70,7 @@ export type MtlsLayer = Interceptor & AsyncDisposable
  * ```
  */
 export function withMtls(server: string | URL, options: MtlsOptions): MtlsLayer {
+  if (typeof options !== 'object' || options === null) throw invalidOption('options', 'is not an object', 'give cert and key, or ca')
   const url = secureUrl('server', server)
   const origins = new Set([url.origin, ...(options.also ?? []).map((other) => secureUrl('also', other).origin)])
   const connections = openConnections(sourcesOf(options), url.origin, checkedServerName(options.serverName))
@@ -138,6 +139,7 @@ function closeAfterLast(connections: Connections): { add(road: Road | undefined)
 }
 
 function secureUrl(option: string, server: string | URL): URL {
+  if (!URL.canParse(String(server))) throw invalidOption(option, 'is not an absolute URL', 'as in https://mcp.example.com/mcp')
   const url = parseServerUrl(server, { dangerouslyAllowHttp: true })
   if (url.protocol !== 'https:') throw invalidOption(option, 'is not https, so there is no TLS', 'use the https URL')
   return url

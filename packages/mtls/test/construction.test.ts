@@ -137,6 +137,8 @@ describe('options', () => {
 
   test.each([
     ['nothing at all', {}, 'options'],
+    ['no object', 'canary literal', 'options'],
+    ['another origin that is no URL', { minVersion: 'TLSv1.3', also: ['canary literal'] }, 'also'],
     ['a certificate without a key', { cert: { env: 'CERT' } }, 'key'],
     ['a key without a certificate', { key: { env: 'KEY' } }, 'cert'],
     ['a literal in the place of a source', { ca: 'canary literal' }, 'ca'],

@@ -149,6 +149,13 @@ describe('the client certificate', () => {
     expect(seen[0]?.client).toBe('client-one')
   })
 
+  test('may be in variables of one line', async () => {
+    const { url, seen } = await tlsServer(serverCertificate)
+    const flat = Object.fromEntries(Object.entries(environment).map(([name, pem]) => [name, pem.trimEnd().replaceAll('\n', '\\n')]))
+    await get(url, withMtls(url, standard({ env: flat })))
+    expect(seen[0]?.client).toBe('client-one')
+  })
+
   test('may have an encrypted key, whose passphrase becomes a secret', async () => {
     const { url, seen } = await tlsServer(serverCertificate)
     const key = encrypted(client.key, 'canary-passphrase')
