@@ -1,0 +1,232 @@
+import { createVerify, generateKeyPairSync } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { browserLogin, clientMetadataDocument } from '../src/index.ts'
+import { authorizationServer, keyOf, scene } from './small-servers.ts'
+
+const documentUrl = 'https://client.example.com/metadata.json'
+
+test('N8, N9: a client given by the user goes before its document and before registration', async () => {
+  await using world = await scene()
+  world.as.metadata.client_id_metadata_document_supported = true
+  await world.tokensWith({ client: { clientId: 'mine' }, clientMetadataUrl: documentUrl }).login()
+  expect(world.login.asked[0]?.searchParams.get('client_id')).toBe('mine')
+  expect(world.as.at('/register')).toHaveLength(0)
+})
+
+test('N8, N10: the metadata document’s URL is the client id, where the server supports that', async () => {
+  await using world = await scene()
+  world.as.metadata.client_id_metadata_document_supported = true
+  await world.tokensWith({ clientMetadataUrl: documentUrl }).login()
+  expect(world.as.at('/token')[0]?.form.get('client_id')).toBe(documentUrl)
+  expect(world.as.at('/register')).toHaveLength(0)
+})
+
+test('N8: where the server does not support documents, the client registers', async () => {
+  await using world = await scene()
+  await world.tokensWith({ clientMetadataUrl: documentUrl }).login()
+  expect(world.as.at('/register')).toHaveLength(1)
+})
+
+test('N8: where nothing is possible, the error says what to give', async () => {
+  await using world = await scene()
+  delete world.as.metadata.registration_endpoint
+  await expect(world.tokensWith().login()).rejects.toMatchObject({
+    code: 'MCPAUTH_REGISTRATION_FAILED',
+    hint: expect.stringContaining('client.clientId')
+  })
+})
+
+test('N11: a metadata document with a key authenticates by private_key_jwt', async () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  await using world = await scene()
+  world.as.metadata.client_id_metadata_document_supported = true
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  await world.tokensWith({ clientMetadataUrl: documentUrl, client: { clientId: documentUrl, privateKey: () => pem } }).login()
+  const form = world.as.at('/token')[0]?.form as URLSearchParams
+  expect(form.get('client_assertion_type')).toBe('urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+  const [header, payload, signature] = (form.get('client_assertion') as string).split('.') as [string, string, string]
+  expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toMatchObject({
+    iss: documentUrl,
+    sub: documentUrl,
+    aud: world.as.origin
+  })
+  const verifier = createVerify('sha256').update(`${header}.${payload}`)
+  expect(verifier.verify({ key: publicKey, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'))).toBe(true)
+})
+
+test.each([
+  'http://client.example.com/x',
+  'https://client.example.com',
+  'https://client.example.com/',
+  'https://client.example.com/a/../x',
+  'https://client.example.com/x#y',
+  'x'
+])('N10: %s cannot name a metadata document', (clientMetadataUrl) => {
+  expect(() => clientMetadataDocument({ clientMetadataUrl, clientName: 'x' })).toThrow(/clientMetadataUrl/)
+})
+
+test('N10: the document says its own URL, a name and redirect URIs, and never a private key', () => {
+  const document = clientMetadataDocument({ clientMetadataUrl: documentUrl, clientName: 'Agent' })
+  expect(document).toMatchObject({
+    client_id: documentUrl,
+    client_name: 'Agent',
+    redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback']
+  })
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const keys = [privateKey.export({ format: 'jwk' }) as Record<string, unknown>]
+  expect(() => clientMetadataDocument({ clientMetadataUrl: documentUrl, clientName: 'Agent', jwks: { keys } })).toThrow(/private/)
+})
+
+test('N12, N13, N27: a registration is native for a loopback redirect and wants refresh tokens', async () => {
+  await using world = await scene()
+  await world.tokensWith({ clientName: 'Agent' }).login()
+  expect(JSON.parse(world.as.at('/register')[0]?.body as string)).toMatchObject({
+    client_name: 'Agent',
+    application_type: 'native',
+    redirect_uris: ['http://127.0.0.1:9/callback'],
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    token_endpoint_auth_method: 'none'
+  })
+})
+
+test('N13: a redirect to a web site is application_type web', async () => {
+  await using world = await scene()
+  const login = async () => ({ ...(await world.login()), redirectUri: 'https://app.example.com/callback' })
+  await world.tokensWith({ login }).login()
+  expect(JSON.parse(world.as.at('/register')[0]?.body as string).application_type).toBe('web')
+})
+
+test('N14: a refused registration is tried once with less, and a second no is shown', async () => {
+  await using world = await scene()
+  let answers = 0
+  world.as.overrides.set('/register', ({ body }) => {
+    answers += 1
+    const refused = 'grant_types' in JSON.parse(body)
+    return refused ? { status: 400, body: { error: 'invalid_client_metadata', error_description: 'no grant types' } } : undefined
+  })
+  await world.tokensWith().login()
+  expect(answers).toBe(2)
+  world.as.overrides.set('/register', () => ({
+    status: 400,
+    body: { error: 'invalid_client_metadata', error_description: 'go\u001b away' }
+  }))
+  await expect(world.tokensWith().login({ newRegistration: true })).rejects.toMatchObject({
+    code: 'MCPAUTH_REGISTRATION_FAILED',
+    message: expect.stringContaining('invalid_client_metadata, go away')
+  })
+})
+
+test('N15: a registration is kept per issuer, and another issuer gets one of its own', async () => {
+  await using other = await authorizationServer()
+  await using world = await scene()
+  const tokens = world.tokensWith()
+  await tokens.login()
+  const first = world.login.asked[0]?.searchParams.get('client_id')
+  await tokens.login()
+  expect(world.login.asked[1]?.searchParams.get('client_id')).toBe(first)
+  world.mcp.metadata.authorization_servers = [other.origin]
+  await tokens.login()
+  expect(other.at('/register')).toHaveLength(1)
+  expect(JSON.stringify(other.seen)).not.toContain(first)
+})
+
+test('N15: the issuer changes while tokens are there: they stay at home, and a new login is made', async () => {
+  await using other = await authorizationServer()
+  await using world = await scene()
+  const tokens = world.tokensWith()
+  await tokens.login()
+  const before = await world.store.read(keyOf(world.mcp))
+  world.mcp.metadata.authorization_servers = [other.origin]
+  world.as.live.clear()
+  for (const token of other.live) world.as.live.add(token)
+  await world.post(world.fetchWith(tokens)).catch(() => undefined)
+  expect(other.at('/token')).toHaveLength(1)
+  expect(world.as.refreshes).toBe(0)
+  for (const secret of [before?.refresh_token, before?.access_token, before?.client?.client_id]) {
+    expect(JSON.stringify(other.seen)).not.toContain(secret)
+  }
+})
+
+test('N16: a client registered for another issuer is an error, and its secret is not sent', async () => {
+  await using world = await scene()
+  const client = { clientId: 'mine', clientSecret: () => 'the-secret-of-mine', issuer: 'https://other.example' }
+  await expect(world.tokensWith({ client }).login()).rejects.toMatchObject({ code: 'MCPAUTH_CLIENT_MISMATCH' })
+  expect(JSON.stringify(world.as.seen)).not.toContain('the-secret-of-mine')
+})
+
+test('N16: the secret of a client without issuer stays with the issuer it was first used at', async () => {
+  await using other = await authorizationServer()
+  await using world = await scene()
+  const tokens = world.tokensWith({ client: { clientId: 'mine', clientSecret: () => 'the-secret-of-mine' } })
+  await tokens.login()
+  world.mcp.metadata.authorization_servers = [other.origin]
+  await expect(tokens.login()).rejects.toMatchObject({ code: 'MCPAUTH_CLIENT_MISMATCH' })
+  expect(other.at('/token')).toHaveLength(0)
+})
+
+test('a registration that the server has forgotten is made anew once', async () => {
+  await using world = await scene()
+  await world.tokensWith().login()
+  let times = 0
+  world.as.overrides.set('/token', () => {
+    times += 1
+    return times === 1 ? { status: 401, headers: { 'www-authenticate': 'Basic' }, body: { error: 'invalid_client' } } : undefined
+  })
+  await world.tokensWith().login()
+  expect(world.as.at('/register')).toHaveLength(2)
+})
+
+test('a forgotten registration at a refresh leads to a new one and one login', async () => {
+  await using world = await scene()
+  const tokens = world.tokensWith()
+  await tokens.login()
+  world.as.live.clear()
+  world.as.overrides.set('/token', ({ form }) =>
+    form.get('grant_type') === 'refresh_token' ? { status: 401, body: { error: 'invalid_client' } } : undefined
+  )
+  expect(await world.post(world.fetchWith(tokens))).toBe(200)
+  expect(world.as.at('/register')).toHaveLength(2)
+  expect(world.login.asked).toHaveLength(2)
+})
+
+test.each([
+  [['client_secret_basic'], 'client_secret_basic'],
+  [['client_secret_post'], 'client_secret_post'],
+  [['private_key_jwt', 'none'], 'none'],
+  [undefined, 'none']
+])('a registration asks for a method that the server lists: %j', async (listed, asked) => {
+  await using world = await scene()
+  world.as.metadata.token_endpoint_auth_methods_supported = listed
+  world.as.overrides.set('/register', ({ body }) => ({
+    status: 201,
+    body: { ...JSON.parse(body), client_id: 'c', client_secret: 's-e-c-r-e-t' }
+  }))
+  await world.tokensWith().login()
+  expect(JSON.parse(world.as.at('/register')[0]?.body as string).token_endpoint_auth_method).toBe(asked)
+})
+
+test('Basic credentials are form-encoded as WHATWG does it (RFC 6749 §2.3.1)', async () => {
+  await using world = await scene()
+  await world.tokensWith({ client: { clientId: 'a-b:c', clientSecret: () => 'p+q %-é' } }).login()
+  const header = world.as.at('/token')[0]?.headers.authorization?.replace('Basic ', '') as string
+  expect(Buffer.from(header, 'base64').toString()).toBe('a-b%3Ac:p%2Bq+%25-%C3%A9')
+})
+
+test('a settled method stays with the client, whatever the server lists later', async () => {
+  await using world = await scene()
+  world.as.metadata.token_endpoint_auth_methods_supported = ['client_secret_post']
+  const tokens = world.tokensWith({ client: { clientId: 'mine', clientSecret: { env: 'S' } }, env: { S: 'the-secret-of-mine' } })
+  await tokens.login()
+  world.as.metadata.token_endpoint_auth_methods_supported = ['client_secret_basic']
+  world.as.live.clear()
+  await world.post(world.fetchWith(tokens))
+  expect(world.as.at('/token').map(({ form }) => form.get('client_secret'))).toEqual(['the-secret-of-mine', 'the-secret-of-mine'])
+  expect(JSON.stringify(await world.store.read(keyOf(world.mcp)))).not.toContain('the-secret-of-mine')
+})
+
+test('N31: the redirect URI of a browser login is a loopback address', async () => {
+  const open = await browserLogin({ open: false, print: () => undefined })()
+  expect(open.redirectUri).toMatch(/^http:\/\/127\.0\.0\.1:\d+\//)
+  open.close?.()
+})

@@ -1,0 +1,288 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createLocalJWKSet, exportJWK, jwtVerify } from 'jose'
+import { expect, test } from 'vitest'
+import {
+  clientCredentials,
+  type DevicePrompt,
+  deviceLogin,
+  enterpriseAuthorization,
+  jwtBearer,
+  refreshTokenOnly,
+  tokenExchange,
+  workloadIdentity
+} from '../src/index.ts'
+import { keyOf, type Scene, scene } from './small-servers.ts'
+
+const secret = 'the-secret-of-the-robot'
+const formOf = (world: Scene, index = 0): Record<string, string> => Object.fromEntries(world.as.at('/token').at(index)?.form ?? [])
+
+test.each([
+  ['client_secret_basic', { authorization: `Basic ${Buffer.from(`robot:${secret}`).toString('base64')}` }, {}],
+  ['client_secret_post', {}, { client_id: 'robot', client_secret: secret }]
+])('N36: client credentials by %s', async (method, headers, fields) => {
+  await using world = await scene()
+  world.as.metadata.token_endpoint_auth_methods_supported = [method]
+  const options = { grant: clientCredentials(), client: { clientId: 'robot', clientSecret: { env: 'ROBOT' } }, env: { ROBOT: secret } }
+  expect(await world.post(world.fetchWith(options))).toBe(200)
+  expect(world.as.at('/token')[0]?.headers).toMatchObject(headers)
+  expect(formOf(world)).toMatchObject({ grant_type: 'client_credentials', resource: world.mcp.url, ...fields })
+})
+
+test.each([
+  ['ES256', () => generateKeyPairSync('ec', { namedCurve: 'P-256' })],
+  ['RS256', () => generateKeyPairSync('rsa', { modulusLength: 2048 })],
+  ['PS256', () => generateKeyPairSync('rsa', { modulusLength: 2048 })],
+  ['EdDSA', () => generateKeyPairSync('ed25519')]
+])('N36: client credentials by private_key_jwt with %s, as PEM and as JWK', async (alg, generate) => {
+  const { privateKey, publicKey } = generate() as ReturnType<typeof generateKeyPairSync> & Record<'privateKey' | 'publicKey', never>
+  const keys = createLocalJWKSet({ keys: [{ ...(await exportJWK(publicKey)), alg }] })
+  const pem = (privateKey as { export(options: object): string }).export({ type: 'pkcs8', format: 'pem' })
+  const jwk = JSON.stringify({ ...(await exportJWK(privateKey)), alg })
+  for (const key of [pem, jwk]) {
+    await using world = await scene()
+    const options = { grant: clientCredentials(), client: { clientId: 'robot', privateKey: () => key, signingAlgorithm: alg } }
+    expect(await world.post(world.fetchWith(options))).toBe(200)
+    const { payload } = await jwtVerify(formOf(world).client_assertion as string, keys, {
+      audience: world.as.origin,
+      issuer: 'robot',
+      subject: 'robot'
+    })
+    expect(payload).toMatchObject({ jti: expect.any(String), exp: expect.any(Number) })
+  }
+})
+
+test('a key that does not fit its algorithm is refused without being quoted', async () => {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  await using world = await scene()
+  for (const client of [
+    { clientId: 'robot', privateKey: () => pem, signingAlgorithm: 'RS256' },
+    { clientId: 'robot', privateKey: () => 'not-a-key-at-all' }
+  ]) {
+    const error = await world.post(world.fetchWith({ grant: clientCredentials(), client })).catch((reason: Error) => reason)
+    expect(error).toMatchObject({ code: 'MCPAUTH_KEY_INVALID' })
+    expect(String((error as Error).stack)).not.toContain('not-a-key-at-all')
+  }
+})
+
+test('a grant without a person is asked once for many requests, and again ahead of the token’s end', async () => {
+  let clock = Date.now()
+  await using world = await scene()
+  world.as.tokenFields = { refresh_token: undefined }
+  const options = { grant: clientCredentials(), client: { clientId: 'robot', clientSecret: () => secret }, now: () => clock }
+  const tokens = world.tokensWith(options)
+  const fetch = world.fetchWith(tokens)
+  expect(await Promise.all(Array.from({ length: 20 }, () => world.post(fetch)))).toEqual(Array(20).fill(200))
+  expect(world.as.grants).toBe(1)
+  clock += 590_000
+  const before = tokens.current()
+  while (tokens.current() === before) await new Promise(setImmediate)
+  expect(world.as.grants).toBe(2)
+  world.as.live.clear()
+  expect(await world.post(fetch)).toBe(200)
+  expect(world.as.grants).toBe(3)
+})
+
+test('a missing secret is an error that names the variable, and nothing is sent', async () => {
+  await using world = await scene()
+  const options = { grant: clientCredentials(), client: { clientId: 'robot', clientSecret: { env: 'ROBOT' } }, env: {} }
+  await expect(world.post(world.fetchWith(options))).rejects.toMatchObject({
+    code: 'MCPAUTH_CREDENTIAL_MISSING',
+    message: expect.stringContaining('ROBOT')
+  })
+  expect(world.as.at('/token')).toHaveLength(0)
+})
+
+test('N39: a workload’s JWT is read anew from its file, and exchanged', async () => {
+  const file = join(await mkdtemp(join(tmpdir(), 'mcpauth-test-')), 'token')
+  await writeFile(file, 'first.workload.jwt\n')
+  await using world = await scene()
+  world.as.tokenFields = { refresh_token: undefined }
+  const tokens = world.tokensWith({ grant: workloadIdentity({ token: { file } }), client: { clientId: 'job' } })
+  const fetch = world.fetchWith(tokens)
+  expect(await world.post(fetch)).toBe(200)
+  await writeFile(file, 'second.workload.jwt')
+  world.as.live.clear()
+  expect(await world.post(fetch)).toBe(200)
+  expect(world.as.at('/token').map(({ form }) => form.get('assertion'))).toEqual(['first.workload.jwt', 'second.workload.jwt'])
+  expect(formOf(world)).toMatchObject({
+    grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+    resource: world.mcp.url,
+    client_id: 'job'
+  })
+})
+
+test('N39: a rejected JWT is not sent again, and no other grant is tried', async () => {
+  await using world = await scene()
+  world.as.overrides.set('/token', () => ({ status: 400, body: { error: 'invalid_grant' } }))
+  const fetch = world.fetchWith({ grant: workloadIdentity({ token: () => 'expired.workload.jwt' }), client: { clientId: 'job' } })
+  for (let request = 0; request < 3; request += 1) {
+    await expect(world.post(fetch)).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE', error: 'invalid_grant' })
+  }
+  expect(world.as.at('/token')).toHaveLength(1)
+})
+
+test('N39: a workload without a client registration sends no client id', async () => {
+  await using world = await scene()
+  delete world.as.metadata.registration_endpoint
+  expect(await world.post(world.fetchWith({ grant: workloadIdentity({ token: () => 'the.workload.jwt' }) }))).toBe(200)
+  expect(formOf(world)).not.toHaveProperty('client_id')
+})
+
+test('jwtBearer sends somebody’s assertion', async () => {
+  await using world = await scene()
+  const grant = jwtBearer({ assertion: { env: 'ASSERTION' } })
+  expect(await world.post(world.fetchWith({ grant, client: { clientId: 'c' }, env: { ASSERTION: 'an.assertion.jwt' } }))).toBe(200)
+  expect(formOf(world).assertion).toBe('an.assertion.jwt')
+})
+
+test('tokenExchange sends the subject token and its type (RFC 8693)', async () => {
+  await using world = await scene()
+  const grant = tokenExchange({ subjectToken: () => 'the-subject-token', subjectTokenType: 'jwt', audience: 'aud' })
+  expect(await world.post(world.fetchWith({ grant, client: { clientId: 'c' } }))).toBe(200)
+  expect(formOf(world)).toMatchObject({
+    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+    subject_token: 'the-subject-token',
+    subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    audience: 'aud',
+    resource: world.mcp.url
+  })
+})
+
+test('N37: the identity provider’s assertion for this issuer and resource is exchanged for tokens', async () => {
+  await using provider = await scene()
+  await using world = await scene()
+  provider.as.overrides.set('/token', () => ({
+    body: { access_token: 'the.id.jag', token_type: 'N_A', issued_token_type: 'urn:ietf:params:oauth:token-type:id-jag' }
+  }))
+  const grant = enterpriseAuthorization({
+    issuer: provider.as.origin,
+    tokenUrl: `${provider.as.origin}/token`,
+    client: { clientId: 'at-idp' },
+    idToken: () => 'the.id.token'
+  })
+  expect(await world.post(world.fetchWith({ grant, client: { clientId: 'agent', clientSecret: () => secret } }))).toBe(200)
+  expect(formOf(provider)).toEqual({
+    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+    client_id: 'at-idp',
+    subject_token: 'the.id.token',
+    subject_token_type: 'urn:ietf:params:oauth:token-type:id_token',
+    requested_token_type: 'urn:ietf:params:oauth:token-type:id-jag',
+    audience: world.as.origin,
+    resource: world.mcp.url
+  })
+  expect(formOf(world)).toMatchObject({ grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion: 'the.id.jag' })
+  // Each party sees its own secrets only.
+  expect(JSON.stringify(provider.as.seen)).not.toContain(secret)
+  expect(JSON.stringify(world.as.seen)).not.toContain('the.id.token')
+})
+
+test('N37: an answer that is no ID-JAG is not passed on', async () => {
+  await using provider = await scene()
+  await using world = await scene()
+  provider.as.overrides.set('/token', () => ({
+    body: { access_token: 'x.y.z', token_type: 'Bearer', issued_token_type: 'urn:ietf:params:oauth:token-type:access_token' }
+  }))
+  const grant = enterpriseAuthorization({
+    issuer: provider.as.origin,
+    tokenUrl: `${provider.as.origin}/token`,
+    client: { clientId: 'at-idp' },
+    idToken: () => 'the.id.token'
+  })
+  await expect(world.post(world.fetchWith({ grant, client: { clientId: 'agent' } }))).rejects.toMatchObject({
+    code: 'MCPAUTH_OAUTH_RESPONSE'
+  })
+  expect(world.as.at('/token')).toHaveLength(0)
+})
+
+/** A device login whose server gives these answers before it issues. */
+async function device(answers: Array<Record<string, unknown> | 'drop'>) {
+  const world = await scene()
+  const { origin } = world.as
+  world.as.metadata.device_authorization_endpoint = `${origin}/device`
+  world.as.overrides.set('/device', () => ({
+    body: {
+      device_code: 'the-device-code',
+      user_code: 'WDJB-\u001b[31mMJHT',
+      verification_uri: `${origin}/activate`,
+      verification_uri_complete: `${origin}/activate?user_code=WDJB`,
+      expires_in: 900,
+      interval: 5
+    }
+  }))
+  world.as.overrides.set('/token', () => {
+    const next = answers.shift()
+    return next === undefined ? undefined : next === 'drop' ? 'drop' : { status: 400, body: next }
+  })
+  const prompts: DevicePrompt[] = []
+  const waits: number[] = []
+  const grant = deviceLogin({
+    show: (prompt) => prompts.push(prompt),
+    wait: async (ms) => {
+      waits.push(ms)
+      await new Promise(setImmediate)
+    }
+  })
+  return Object.assign(world, { prompts, waits, grant })
+}
+
+test('N40: a device login shows a code, asks at the server’s pace, and slows down when told to', async () => {
+  await using world = await device([{ error: 'authorization_pending' }, { error: 'slow_down' }, { error: 'authorization_pending' }])
+  expect(await world.post(world.fetchWith({ grant: world.grant }))).toBe(200)
+  expect(world.waits).toEqual([5_000, 5_000, 10_000, 10_000])
+  expect(world.prompts).toEqual([
+    {
+      verificationUri: `${world.as.origin}/activate`,
+      userCode: 'WDJB- [31mMJHT',
+      verificationUriComplete: `${world.as.origin}/activate?user_code=WDJB`,
+      expiresInSeconds: 900
+    }
+  ])
+  expect(world.as.at('/device')[0]?.form.get('resource')).toBe(world.mcp.url)
+  expect(formOf(world)).toMatchObject({ device_code: 'the-device-code', resource: world.mcp.url })
+})
+
+test.each([['expired_token'], ['access_denied']])('N40: %s ends the device login', async (error) => {
+  await using world = await device([{ error }])
+  await expect(world.post(world.fetchWith({ grant: world.grant }))).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
+})
+
+test('N40: a code that runs out while nobody types it ends the login, also when the server never says so', async () => {
+  let clock = Date.now()
+  await using world = await device(Array.from({ length: 99 }, () => ({ error: 'authorization_pending' })))
+  const now = (): number => {
+    clock += 60_000
+    return clock
+  }
+  await expect(world.tokensWith({ grant: world.grant, now }).login()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
+})
+
+test('N40: a server without device login says so', async () => {
+  await using world = await scene()
+  await expect(world.tokensWith({ grant: deviceLogin() }).login()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
+})
+
+test('a refresh token from the environment: the rotated one is kept and wins, until the environment changes', async () => {
+  await using world = await scene()
+  await world.tokensWith({ client: { clientId: 'ci' } }).login()
+  const durable = (await world.store.read(keyOf(world.mcp)))?.refresh_token as string
+  await world.store.transact(keyOf(world.mcp), (held) => held.clear(), { deadlineMs: 1000 })
+  const grant = refreshTokenOnly({ refreshToken: { env: 'CI_TOKEN' } })
+  const run = (token: string) => world.fetchWith({ client: { clientId: 'ci' }, grant, env: { CI_TOKEN: token } })
+  const sent = () => world.as.at('/token').flatMap(({ form }) => form.get('refresh_token') ?? [])
+
+  expect(await world.post(run(durable))).toBe(200)
+  expect(sent()).toEqual([durable])
+  const rotated = (await world.store.read(keyOf(world.mcp)))?.refresh_token
+
+  world.as.live.clear()
+  expect(await world.post(run(durable))).toBe(200)
+  expect(sent()).toEqual([durable, rotated])
+  expect(world.as.reused).toBe(0)
+
+  await expect(world.post(run('another-token-in-the-environment'))).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE' })
+  expect(sent().at(-1)).toBe('another-token-in-the-environment')
+})
