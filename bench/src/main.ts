@@ -1,6 +1,7 @@
-// ./dev bench [requests] [signing] [redactor]: all tables, or those that are named.
+// ./dev bench [requests] [costs] [signing] [redactor]: all tables, or those that are named.
 const tables: Readonly<Record<string, () => Promise<void>>> = {
   requests: async () => (await import('./requests.ts')).requestsBench(),
+  costs: async () => (await import('./costs.ts')).costsBench(),
   signing: async () => (await import('./signing.ts')).signingBench(),
   redactor: async () => (await import('./redactor.ts')).redactorBench()
 }
