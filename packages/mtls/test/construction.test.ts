@@ -105,7 +105,7 @@ describe('a file that cannot be used is named, with what is wrong and without it
   })
 
   test('a key too short for OpenSSL', async () => {
-    const keyAlgorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]) }
+    const keyAlgorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', modulusLength: 512, publicExponent: new Uint8Array([1, 0, 1]) }
     const shortCertificate = await authority.issue({ commonName: 'short', keyAlgorithm })
     const error = refusal({
       cert: { env: 'CERT' },
