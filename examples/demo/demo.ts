@@ -44,20 +44,28 @@ const { values: flags } = parseArgs({ options: { browser: { type: 'boolean', def
 const terminal = openTerminal()
 const cache = await mkdtemp(join(tmpdir(), 'mcpauth-demo-'))
 process.env.MCPAUTH_AUTH_DIR = cache
+const opened: AsyncDisposable[] = []
 try {
   await tellStory()
 } catch (error) {
   console.error(`\nThe demo failed: ${error instanceof Error ? error.stack : String(error)}`)
   process.exitCode = 1
 } finally {
+  for (const resource of opened.reverse()) await resource[Symbol.asyncDispose]()
   await rm(cache, { recursive: true, force: true })
+}
+
+/** Kept open until the story ends. (Node 22 does not know `await using`.) */
+function closeLater<T extends AsyncDisposable>(resource: T): T {
+  opened.push(resource)
+  return resource
 }
 
 async function tellStory(): Promise<void> {
   terminal.step('Real servers, on this machine')
-  await using as = await startAuthorizationServer()
-  await using v1 = await startMcpServerV1({ authorizationServer: as })
-  await using v2 = await startMcpServerV2({ authorizationServer: as })
+  const as = closeLater(await startAuthorizationServer())
+  const v1 = closeLater(await startMcpServerV1({ authorizationServer: as }))
+  const v2 = closeLater(await startMcpServerV2({ authorizationServer: as }))
   terminal.seen(`authorization server (oidc-provider) at ${as.issuer}: refresh tokens rotate, using one twice revokes the grant`)
   terminal.seen(`protected MCP server (SDK v1, stateful) at ${v1.url}`)
   terminal.seen(`protected MCP server (SDK v2, stateless) at ${v2.url}`)
@@ -68,10 +76,9 @@ async function tellStory(): Promise<void> {
   await callFromNewProcesses(stage)
   await surviveExpiry(stage)
   await surviveExpiryInEightProcesses(stage)
-  await using statics = await useStaticToken(stage)
+  await useStaticToken(stage)
   await followNoCredentialElsewhere(stage)
   await printLogWithoutSecrets(stage)
-  void statics
   console.log('\nAll eight steps held.')
 }
 
@@ -137,7 +144,7 @@ async function surviveExpiry({ terminal, secrets, cache, as, v1, v2 }: Stage): P
     ['v1', v1],
     ['v2', v2]
   ] as const) {
-    await using client = await connect(sdk, server.url, withOAuth(server.url))
+    const client = closeLater(await connect(sdk, server.url, withOAuth(server.url)))
     assert.equal(await client.call('echo', { text: 'before' }), 'before')
     as.ledger.reset()
     const refusedBefore = server.refusals.POST
@@ -171,9 +178,8 @@ async function surviveExpiryInEightProcesses({ terminal, secrets, cache, as, v1 
   await secrets.addCache(cache)
 }
 
-async function useStaticToken({ terminal, secrets, others }: Stage): Promise<AsyncDisposable> {
+async function useStaticToken({ terminal, secrets, others }: Stage): Promise<void> {
   terminal.step('The same servers with a static token from the environment, and headers')
-  const servers = new AsyncDisposableStack()
   const token = randomBytes(24).toString('base64url')
   const key = randomBytes(24).toString('base64url')
   secrets.add(token, key)
@@ -181,26 +187,27 @@ async function useStaticToken({ terminal, secrets, others }: Stage): Promise<Asy
   process.env.DEMO_API_KEY = key
   const protection = { bearerToken: token, requiredHeaders: { 'x-tenant': 'acme', 'x-api-key': key } }
   const starts: Array<[Sdk, TestMcpServer]> = [
-    ['v1', servers.use(await startMcpServerV1(protection))],
-    ['v2', servers.use(await startMcpServerV2(protection))]
+    ['v1', closeLater(await startMcpServerV1(protection))],
+    ['v2', closeLater(await startMcpServerV2(protection))]
   ]
   for (const [sdk, server] of starts) {
     others.push(server)
-    await using client = await connect(sdk, server.url, [
-      withHeaders(server.url, { 'X-Tenant': 'acme', 'X-API-Key': { env: 'DEMO_API_KEY' } }),
-      withBearer(server.url, { env: 'DEMO_TOKEN' })
-    ])
+    const client = closeLater(
+      await connect(sdk, server.url, [
+        withHeaders(server.url, { 'X-Tenant': 'acme', 'X-API-Key': { env: 'DEMO_API_KEY' } }),
+        withBearer(server.url, { env: 'DEMO_TOKEN' })
+      ])
+    )
     assert.equal(await client.call('echo', { text: 'static' }), 'static')
     const complete = server.requests.filter(({ headers }) => headers.authorization === `Bearer ${token}` && headers['x-api-key'] === key)
     assert.equal(complete.length, server.requests.length)
     terminal.seen(`${sdk}: the call succeeded; all ${complete.length} requests carried the token, X-Tenant and X-API-Key`)
   }
-  return servers
 }
 
 async function followNoCredentialElsewhere({ terminal, secrets, v1, others }: Stage): Promise<void> {
   terminal.step('An MCP server redirects to another origin')
-  await using elsewhere = await startRecordingServer()
+  const elsewhere = closeLater(await startRecordingServer())
   const [bearer] = others as [TestMcpServer]
   const roads = [
     ['withOAuth', v1, withOAuth(v1.url)],
@@ -211,7 +218,7 @@ async function followNoCredentialElsewhere({ terminal, secrets, v1, others }: St
     ]
   ] as const
   for (const [name, server, layers] of roads) {
-    await using fetch = authFetch(layers)
+    const fetch = closeLater(authFetch(layers))
     const before = server.requests.length
     const arrived = elsewhere.requests.length
     server.redirect({ status: 307, url: new URL('/collect', elsewhere.url) })

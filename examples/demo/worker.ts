@@ -13,12 +13,13 @@ function say(message: WorkerMessage): void {
 
 try {
   const url = new URL(address)
-  await using client = await connect(sdk, url, withOAuth(url))
+  const client = await connect(sdk, url, withOAuth(url))
   const released = new Promise((resolve) => process.once('message', resolve))
   say({ kind: 'ready' })
   await released
   const answers = await Promise.all(Array.from({ length: Number(calls) }, () => client.call('whoami')))
   say({ kind: 'done', answers })
+  await client[Symbol.asyncDispose]()
 } catch (error) {
   say({ kind: 'failed', reason: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' })
 }

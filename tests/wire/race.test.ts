@@ -2,7 +2,7 @@
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { type AuthorizationServer, directLogin, startAuthorizationServer, startMcpServerV1 } from '../servers/index.ts'
 import { openScene, roads } from './roads.ts'
 
@@ -38,6 +38,8 @@ describe.each(roads)('$name', (road) => {
 
 describe('the control: the same race through the SDK’s own provider', () => {
   test.each(['v1', 'v2'] as const)('%s uses one refresh token several times, and the grant is revoked', async (sdk) => {
+    // It reports each of them on the console.
+    vi.spyOn(console, 'warn').mockImplementation(() => undefined)
     await using as = await startAuthorizationServer()
     await using server = await startMcpServerV1({ authorizationServer: as })
     const authProvider = await memoryProvider(as, server.url)

@@ -11,9 +11,16 @@ import type { McpServerV1 } from '../servers/index.ts'
 import { openScene, roads, statefulRoads } from './roads.ts'
 
 // That nothing more happens can only be watched: what every test has opened stays open, and the last one waits and looks again.
-const opened = new AsyncDisposableStack()
+const opened: AsyncDisposable[] = []
 const counters: Array<{ name: string; count: () => number; expected: number }> = []
-afterAll(() => opened.disposeAsync())
+afterAll(async () => {
+  for (const resource of opened.reverse()) await resource[Symbol.asyncDispose]()
+})
+
+function keep<T extends AsyncDisposable>(resource: T): T {
+  opened.push(resource)
+  return resource
+}
 
 function watch(name: string, count: () => number): void {
   counters.push({ name, count, expected: count() })
@@ -23,8 +30,8 @@ const typed = (code: string): unknown => expect.objectContaining({ name: 'McpAut
 
 describe.each(roads)('$name', (road) => {
   test('T19 a POST that is refused for ever, and nobody to log in: a typed error, and nothing loops', async () => {
-    const scene = opened.use(await openScene(road))
-    const client = opened.use(await scene.connect(withOAuth(scene.url, { store: scene.store })))
+    const scene = keep(await openScene(road))
+    const client = keep(await scene.connect(withOAuth(scene.url, { store: scene.store })))
     await client.call('echo', { text: 'x' })
     const before = scene.server.requests.length
     scene.server.refuse('POST')
@@ -37,8 +44,8 @@ describe.each(roads)('$name', (road) => {
   })
 
   test('T19 a POST that is refused even after a login: one login, a typed error, and nothing loops', async () => {
-    const scene = opened.use(await openScene(road))
-    const client = opened.use(await scene.connect())
+    const scene = keep(await openScene(road))
+    const client = keep(await scene.connect())
     await client.call('echo', { text: 'x' })
     const before = scene.server.requests.length
     scene.server.refuse('POST')
@@ -63,7 +70,7 @@ async function failureOf(call: Promise<unknown>): Promise<unknown> {
 
 describe.each(statefulRoads)('$name', (road) => {
   test('T19 a GET stream that is refused for ever ends the wrapped transport with a typed error', async () => {
-    const scene = opened.use(await openScene(road))
+    const scene = keep(await openScene(road))
     const server = scene.server as McpServerV1
     server.refuse('GET')
     const errors: Error[] = []
@@ -88,7 +95,7 @@ describe.each([
   ['v2', SseV2]
 ] as const)('SDK %s', (sdk, Transport) => {
   test('T19 an SSE connect that is refused for ever fails with a typed error, and nothing reconnects', async () => {
-    const scene = opened.use(await openScene(roads.find((road) => road.sdk === sdk && road.transport === 'sse') as never))
+    const scene = keep(await openScene(roads.find((road) => road.sdk === sdk && road.transport === 'sse') as never))
     scene.server.refuse('SSE')
     const errors: Error[] = []
     const client = sdk === 'v1' ? new ClientV1({ name: 'x', version: '1' }) : new ClientV2({ name: 'x', version: '1' })
