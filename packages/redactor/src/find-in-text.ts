@@ -2,7 +2,7 @@ import { literals } from '@mcpauth/core'
 import { type FoundValue, valueAfter } from './log-values.ts'
 import type { Rules } from './rules.ts'
 import { hexBlobsIn, minimumBlob, type Range, randomBlobsIn } from './secret-blobs.ts'
-import { isSecretKey, isSecretParameter, isSensitiveHeader, keyEndings } from './secret-names.ts'
+import { isSensitiveHeader, type KeyKind, keyEndings, keyKind } from './secret-names.ts'
 import { shapesIn } from './secret-shapes.ts'
 import { type Bytes, chunkReader } from './text-bytes.ts'
 
@@ -180,17 +180,18 @@ function keyedValue(text: string, separator: number, rules: Rules): Finding | un
   let start = end
   while (end - start < farthestKeyEnd && isOfKey(text.charCodeAt(start - 1))) start -= 1
   const key = text.slice(start, end)
-  const wanted = isWanted(key, text.charCodeAt(separator) === equals, rules)
+  const kind = keyKind(key)
+  const wanted = isWanted(key, kind, text.charCodeAt(separator) === equals, rules)
   if (!wanted) return undefined
-  const value = valueAfter(text, separator + 1, { wholeLine: !quoted && isSensitiveHeader(key), quoteNumbers: quote === '"' })
+  const value = valueAfter(text, separator + 1, { wholeLine: !quoted && kind === 'header', quoteNumbers: quote === '"' })
   if (!value || (wanted === 'in parameters' && !inParameters(text, start, value))) return undefined
   return isLiteralHeader(key, text.slice(value.start, value.end)) ? undefined : value
 }
 
-function isWanted(key: string, assigned: boolean, rules: Rules): 'everywhere' | 'in parameters' | undefined {
-  if (isSensitiveHeader(key)) return rules.sensitiveHeaders(key) ? 'everywhere' : undefined
-  if (isSecretKey(key)) return rules.secretKeys(key) ? 'everywhere' : undefined
-  return assigned && isSecretParameter(key) && rules.urls(key) ? 'in parameters' : undefined
+function isWanted(key: string, kind: KeyKind, assigned: boolean, rules: Rules): 'everywhere' | 'in parameters' | undefined {
+  if (kind === 'header') return rules.sensitiveHeaders(key) ? 'everywhere' : undefined
+  if (kind === 'secret') return rules.secretKeys(key) ? 'everywhere' : undefined
+  return kind === 'parameter' && assigned && rules.urls(key) ? 'in parameters' : undefined
 }
 
 /** What the user wrote into the program as a header is shown where that header is. */

@@ -81,15 +81,33 @@ export function isCredentialHeader(name: string): boolean {
   return credentialHeaders.has(lower) || credentialEndings.test(lower) || isSecretKey(lower)
 }
 
-const kinds = new Map<string, 'sensitive' | 'credential' | 'plain'>()
-const maxKinds = 1_000
+/** What a header's name says about its value. */
+export type HeaderKind = 'sensitive' | 'credential' | 'plain'
 
-/** What kind of header a name says it is. Remembers names: the same few headers are on every request. */
-export function headerKind(name: string): 'sensitive' | 'credential' | 'plain' {
-  const known = kinds.get(name)
-  if (known) return known
-  const kind = isSensitiveHeader(name) ? 'sensitive' : isCredentialHeader(name) ? 'credential' : 'plain'
-  if (kinds.size >= maxKinds) kinds.clear()
-  kinds.set(name, kind)
-  return kind
+/** The same few headers are on every request. */
+export const headerKind: (name: string) => HeaderKind = remembered((name) =>
+  isSensitiveHeader(name) ? 'sensitive' : isCredentialHeader(name) ? 'credential' : 'plain'
+)
+
+/** What a key in running text says about its value: that of a sensitive header, a secret, a secret in parameters only, or nothing. */
+export type KeyKind = 'header' | 'secret' | 'parameter' | 'plain'
+
+/** The same few keys are on every line of a log. */
+export const keyKind: (key: string) => KeyKind = remembered((key) =>
+  isSensitiveHeader(key) ? 'header' : isSecretKey(key) ? 'secret' : isSecretParameter(key) ? 'parameter' : 'plain'
+)
+
+const maxRemembered = 1_000
+
+function remembered<Kind>(kindOf: (name: string) => Kind): (name: string) => Kind {
+  const kinds = new Map<string, Kind>()
+  return (name) => {
+    const known = kinds.get(name)
+    if (known !== undefined) return known
+    const kind = kindOf(name)
+    // Whoever makes up names must not fill the memory.
+    if (kinds.size >= maxRemembered) kinds.clear()
+    kinds.set(name, kind)
+    return kind
+  }
 }
