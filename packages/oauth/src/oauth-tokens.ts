@@ -422,8 +422,8 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     return { authorization: `DPoP ${token.value}`, dpop: bound.proof({ ...request, accessToken: token.value }) }
   }
 
-  function observe({ url }: { url: URL }, { headers }: Parameters<NonNullable<TokenSource['observe']>>[1]): void {
-    if (settings.dpop) nonces.observe(url, headers)
+  function observe(request: { url: URL }, { headers }: Parameters<NonNullable<TokenSource['observe']>>[1]): void {
+    if (settings.dpop) nonces.observe(request.url, headers)
   }
 
   const schemes = settings.dpop ? ['dpop', 'bearer'] : ['bearer']

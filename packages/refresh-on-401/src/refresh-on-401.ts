@@ -3,6 +3,7 @@ import {
   type AnswerHead,
   type BindOptions,
   bindTo,
+  type DispatchOptions,
   describeLayer,
   type HeldAnswer,
   type Interceptor,
@@ -59,31 +60,26 @@ export function withRefreshOn401(server: string | URL, tokens: TokenSource, opti
 type Sent = AccessToken | undefined
 type Policy = ReplayPolicy<Sent>
 
-function tokenPolicy(tokens: TokenSource, schemes: readonly string[]): (request: Parameters<typeof requestUrl>[0]) => Policy {
+function tokenPolicy(tokens: TokenSource, schemes: readonly string[]): (request: DispatchOptions) => Policy {
   /** The newest generation that the server has answered below 400. */
   let acceptedGeneration: number | undefined
 
   return (request) => {
-    /** The URL is parsed only for sources that look at it. */
-    let parsed: URL | undefined
-    function target(): { method: string; url: URL } {
-      parsed ??= requestUrl(request)
-      return { method: request.method, url: parsed }
-    }
+    const target = lazyTarget(request)
 
-    function authorized(original: typeof request, token: Sent): Prepared<Sent> {
+    function authorized(original: DispatchOptions, token: Sent): Prepared<Sent> {
       if (!token) return { options: original, sent: undefined }
-      const headers = tokens.authorize ? tokens.authorize(token, target()) : { authorization: `Bearer ${token.value}` }
+      const headers = tokens.authorize ? tokens.authorize(token, target) : { authorization: `Bearer ${token.value}` }
       return { options: withHeaderValues(original, headers), sent: token }
     }
 
-    function prepare(original: typeof request): Prepared<Sent> | Promise<Prepared<Sent>> {
+    function prepare(original: DispatchOptions): Prepared<Sent> | Promise<Prepared<Sent>> {
       const token = tokens.current()
       return token instanceof Promise ? token.then((ready) => authorized(original, ready)) : authorized(original, token)
     }
 
     function inspect(answer: AnswerHead, sent: Sent): boolean {
-      tokens.observe?.({ url: target().url }, answer)
+      tokens.observe?.(target, answer)
       if (sent && answer.status < 400) acceptedGeneration = sent.generation
       return causeOf(answer, schemes) !== undefined
     }
@@ -96,7 +92,7 @@ function tokenPolicy(tokens: TokenSource, schemes: readonly string[]): (request:
         challenges: challengesOf(answer, schemes),
         token: sent,
         accepted: sent !== undefined && sent.generation === acceptedGeneration,
-        request: target(),
+        request: { method: target.method, url: target.url },
         headers: answer.headers
       }
       if (!turn.spend(`${cause}:${sent?.generation ?? 'none'}`)) throw hopeless(refusal, 'again')
@@ -108,6 +104,18 @@ function tokenPolicy(tokens: TokenSource, schemes: readonly string[]): (request:
     }
 
     return { prepare, inspect, recover }
+  }
+}
+
+/** What a source may look at. The URL is parsed only when it does: a bearer token needs none. */
+function lazyTarget(request: DispatchOptions): { readonly method: string; readonly url: URL } {
+  let parsed: URL | undefined
+  return {
+    method: request.method,
+    get url() {
+      parsed ??= requestUrl(request)
+      return parsed
+    }
   }
 }
 
