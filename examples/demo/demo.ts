@@ -125,7 +125,7 @@ async function callFromNewProcesses({ terminal, as, v1, v2 }: Stage): Promise<vo
     ['v2', v2, 'json']
   ] as const) {
     v1.answers = answers
-    const worker = startWorker(sdk, server.url, 1)
+    const worker = closeLater(startWorker(sdk, server.url, 1))
     await worker.ready
     worker.release()
     const [answer = ''] = await worker.answers
@@ -161,7 +161,7 @@ async function surviveExpiry({ terminal, secrets, cache, as, v1, v2 }: Stage): P
 
 async function surviveExpiryInEightProcesses({ terminal, secrets, cache, as, v1 }: Stage): Promise<void> {
   terminal.step('Eight processes share the cache, the token expires, forty calls at once')
-  const workers = Array.from({ length: 8 }, (_, n) => startWorker(n % 2 === 0 ? 'v1' : 'v2', v1.url, 5))
+  const workers = Array.from({ length: 8 }, (_, n) => closeLater(startWorker(n % 2 === 0 ? 'v1' : 'v2', v1.url, 5)))
   await Promise.all(workers.map(({ ready }) => ready))
   terminal.seen(`${workers.length} processes are connected (${workers.map(({ pid }) => pid).join(', ')})`)
   as.ledger.reset()

@@ -5,7 +5,7 @@ import type { Sdk } from './mcp-clients.ts'
 import type { WorkerMessage } from './worker.ts'
 
 /** A running worker process. */
-export interface Worker {
+export interface Worker extends AsyncDisposable {
   readonly pid: number
   /** Resolves once it has connected. */
   readonly ready: Promise<void>
@@ -39,5 +39,13 @@ export function startWorker(sdk: Sdk, url: URL, calls: number): Worker {
   ready.promise.catch(() => undefined)
   answers.promise.catch(() => undefined)
 
-  return { pid: child.pid ?? 0, ready: ready.promise, answers: answers.promise, release: () => void child.send('go') }
+  return {
+    pid: child.pid ?? 0,
+    ready: ready.promise,
+    answers: answers.promise,
+    release: () => void child.send('go'),
+    async [Symbol.asyncDispose]() {
+      child.kill()
+    }
+  }
 }
