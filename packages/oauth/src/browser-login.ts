@@ -71,7 +71,7 @@ export function browserLogin(options: BrowserLoginOptions = {}): Login {
       // It reads before it is announced, so that nothing that is typed at once is lost.
       const pasted = readPastedRedirect({ redirectUri, state, input: source, print, signal: over })
       print('If that browser is on another machine, it ends at a page that does not load: paste the address of that page here.')
-      return pasted
+      return (await pasted) ?? never
     }
 
     return {

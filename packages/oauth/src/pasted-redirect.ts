@@ -15,9 +15,10 @@ export interface PastePrompt {
 /**
  * Reads lines until one is the redirect of this login.
  *
- * @throws `MCPAUTH_LOGIN_FAILED` the input ended, or the person pressed Ctrl-C.
+ * @returns undefined when the input ended: nothing will be pasted any more, but the browser may still come back.
+ * @throws `MCPAUTH_LOGIN_FAILED` the person pressed Ctrl-C.
  */
-export function readPastedRedirect({ redirectUri, state, input, print, signal }: PastePrompt): Promise<URLSearchParams> {
+export function readPastedRedirect({ redirectUri, state, input, print, signal }: PastePrompt): Promise<URLSearchParams | undefined> {
   return new Promise((settle, fail) => {
     const terminal = (input as { isTTY?: boolean }).isTTY === true
     // A terminal in its line mode cuts lines at 4,096 characters, shorter than some redirects: readline's own mode does not.
@@ -29,12 +30,12 @@ export function readPastedRedirect({ redirectUri, state, input, print, signal }:
       then()
     }
     const aborted = (): void => end(() => fail(signal.reason))
-    const stopped = (why: string): void =>
-      end(() => fail(new McpAuthError('MCPAUTH_LOGIN_FAILED', why, { hint: 'log in again when you are ready' })))
-    const ended = (): void => stopped('the input ended before the address was pasted')
+    const ended = (): void => end(() => settle(undefined))
+    const cancelled = (): void =>
+      end(() => fail(new McpAuthError('MCPAUTH_LOGIN_FAILED', 'the login was cancelled', { hint: 'log in again when you are ready' })))
     if (signal.aborted) return aborted()
     signal.addEventListener('abort', aborted, { once: true })
-    lines.on('SIGINT', () => stopped('the login was cancelled'))
+    lines.on('SIGINT', cancelled)
     lines.on('close', ended)
     lines.on('line', (line) => {
       const answer = parsePastedRedirect(line, redirectUri, state)
