@@ -93,6 +93,7 @@ export async function discoverAuthorizationServer(context: DiscoveryContext, iss
       }
     )
   }
+  dropDamagedLists(document)
   checkEndpoints(document, context.guard)
   return document as unknown as AuthorizationServer
 }
@@ -112,6 +113,25 @@ function issuerMetadataUrls(issuer: URL): URL[] {
 
 function isServerMetadata(document: Record<string, unknown>): boolean {
   return typeof document.issuer === 'string'
+}
+
+/** Fields that are lists of words (RFC 8414 §2). */
+const lists = [
+  'code_challenge_methods_supported',
+  'dpop_signing_alg_values_supported',
+  'grant_types_supported',
+  'response_types_supported',
+  'scopes_supported',
+  'token_endpoint_auth_methods_supported',
+  'token_endpoint_auth_signing_alg_values_supported'
+] as const
+
+/** A list that is none says nothing, as if it were absent. */
+function dropDamagedLists(document: Record<string, unknown>): void {
+  for (const name of lists) {
+    const value = document[name]
+    if (!Array.isArray(value) || !value.every((word) => typeof word === 'string')) delete document[name]
+  }
 }
 
 /** The endpoints that a secret or a person may be sent to. */
@@ -152,6 +172,7 @@ export async function discoverLegacyServer(context: DiscoveryContext, allowDefau
   if (document.issuer !== origin && document.issuer !== `${origin}/`) {
     throw new McpAuthError('MCPAUTH_ISSUER_MISMATCH', `the metadata of ${origin} says that its issuer is ${safeText(document.issuer)}`)
   }
+  dropDamagedLists(document)
   checkEndpoints(document, context.guard)
   return document as unknown as AuthorizationServer
 }

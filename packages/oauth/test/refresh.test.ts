@@ -273,12 +273,19 @@ test('a record written elsewhere, with only its six fields, refreshes with the u
   expect(world.as.refreshes).toBe(1)
 })
 
-test('T2: a record without endpoints never goes to an authorization server of another origin that only the metadata names', async () => {
+test.each([
+  ['refused', {}],
+  ['over', { expires_at_unix: 1 }]
+])('T2: a record without endpoints whose token is %s never goes to another origin that only the metadata names', async (_name, more) => {
   await using world = await scene()
   const store = memoryStore()
-  await store.transact(keyOf(world.mcp), (held) => held.write({ access_token: 'old', refresh_token: 'the-refresh-token-of-elsewhere' }), {
-    deadlineMs: 1000
-  })
+  await store.transact(
+    keyOf(world.mcp),
+    (held) => held.write({ access_token: 'old', refresh_token: 'the-refresh-token-of-elsewhere', ...more }),
+    {
+      deadlineMs: 1000
+    }
+  )
   const tokens = oauthTokens(world.mcp.url, { store, client: { clientId: 'mine' } })
   await expect(world.post(world.fetchWith(tokens))).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
   expect(JSON.stringify(world.as.seen)).not.toContain('the-refresh-token-of-elsewhere')
