@@ -2,6 +2,8 @@ import { readdirSync, unlinkSync, writeFileSync } from 'node:fs'
 import { authFetch, type Dispatch, McpAuthError, type TokenStore } from '@mcpauth/core'
 import { type OpenLogin, oauthTokens, withOAuth } from '@mcpauth/oauth'
 import { fileStore } from '@mcpauth/token-store'
+import { postgresStore } from '@mcpauth/token-store-postgres'
+import { Pool } from 'pg'
 import { Agent } from 'undici'
 import { approve } from '../servers/index.ts'
 import type { AgentTask, Order, Point, Report } from './fault-points.ts'
@@ -25,13 +27,15 @@ function reach(point: Point): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
 }
 
-const files = fileStore({ root: task.root, staleMs: task.staleMs, probe: { at: reach } })
+const base: TokenStore = task.database
+  ? postgresStore({ pool: new Pool({ ...task.database, max: 2 }), dangerouslyStorePlaintext: true })
+  : fileStore({ root: task.root, staleMs: task.staleMs, probe: { at: reach } })
 
 /** The store, with the point after the re-read. */
 const store: TokenStore = {
-  ...files,
+  ...base,
   transact: (key, work, options) =>
-    files.transact(
+    base.transact(
       key,
       (held) => {
         let reads = 0

@@ -1,4 +1,5 @@
 import type { FaultPoint } from '@mcpauth/token-store'
+import type { PoolConfig } from 'pg'
 
 /** The moments of a refresh at which a process is killed or stopped, in their order. */
 export const points = [
@@ -19,6 +20,9 @@ export type Point = (typeof points)[number]
 /** Where a kill loses the grant on a server without grace: after the request was sent, before its answer is in place (DESIGN, rule 5). */
 export const window: ReadonlySet<Point> = new Set(['after-sent', 'committed', 'half-read', 'temp-written', 'temp-synced'])
 
+/** Of these, the ones that a store in a database has: its write is one COMMIT. */
+export const databasePoints: readonly Point[] = ['re-read', 'before-request', 'after-sent', 'committed', 'half-read']
+
 /** Where an agent is struck, and the files by which it is armed and says so. */
 export interface Fault {
   point: Point
@@ -33,6 +37,8 @@ export interface AgentTask {
   root: string
   staleMs: number
   fault?: Fault
+  /** Tokens are in this PostgreSQL, not in files. */
+  database?: PoolConfig
   /** 'process': a helper asks and writes. */
   refreshIsolation?: 'process'
 }

@@ -1,3 +1,6 @@
+/** Where the tokens are. */
+export type StoreKind = 'file' | 'postgres'
+
 /** What a goal is run with. */
 export interface Scale {
   processes: number
@@ -9,6 +12,9 @@ export interface Scale {
   fault: string | undefined
   /** Rounds of R7 to R9. */
   rounds: number
+  store: StoreKind
+  /** Whether times decide too, and not only counts: not on a machine that does other things at the same time. */
+  timed: boolean
 }
 
 /** What a goal found. */

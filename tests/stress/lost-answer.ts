@@ -1,14 +1,14 @@
 import { endFleet, startFleet } from './fleet.ts'
-import { type Goal, within } from './goal.ts'
+import { type Goal, type StoreKind, within } from './goal.ts'
 import { startWorld } from './world.ts'
 
 /** R5: the server has committed, and its answer is lost. */
 export const lostAnswer: Goal = {
   name: 'R5',
   promise: 'an answer lost after the server committed: one more try; with grace nothing lost, without it one login',
-  async run({ staleMs }) {
-    const withGrace = await lose(10_000, staleMs)
-    const without = await lose(0, staleMs)
+  async run({ staleMs, store }) {
+    const withGrace = await lose(10_000, staleMs, store)
+    const without = await lose(0, staleMs, store)
     const passed =
       withGrace.tries === 2 && withGrace.answered === 2 && without.tries === 2 && without.loginRequired === 2 && without.triesLater === 0
     return {
@@ -33,9 +33,9 @@ interface Losses {
   triesLater: number
 }
 
-async function lose(graceMs: number, staleMs: number): Promise<Losses> {
-  await using world = await startWorld({ graceMs })
-  const fleet = await startFleet(2, { server: world.server.href, root: world.root, staleMs })
+async function lose(graceMs: number, staleMs: number, store: StoreKind): Promise<Losses> {
+  await using world = await startWorld({ graceMs }, store)
+  const fleet = await startFleet(2, world.agentTask(staleMs))
   try {
     await Promise.all(fleet.map((agent) => agent.order({ do: 'call' })))
     const { ledger } = world.authorizationServer

@@ -6,9 +6,9 @@ import { startWorld } from './world.ts'
 export const manyProcesses: Goal = {
   name: 'R1',
   promise: 'many processes, one expiry: one refresh, every request answered',
-  async run({ processes, expiries, staleMs }) {
-    await using world = await startWorld()
-    const fleet = await startFleet(processes, { server: world.server.href, root: world.root, staleMs })
+  async run({ processes, expiries, staleMs, store }) {
+    await using world = await startWorld({}, store)
+    const fleet = await startFleet(processes, world.agentTask(staleMs))
     try {
       await Promise.all(fleet.map((agent) => agent.order({ do: 'call' })))
       const before = world.authorizationServer.ledger.refreshes

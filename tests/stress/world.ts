@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { StoreKey, TokenStore } from '@mcpauth/core'
 import { fileStore } from '@mcpauth/token-store'
+import { postgresStore } from '@mcpauth/token-store-postgres'
+import { type Database, startDatabase } from '../postgres/database.ts'
 import {
   type AuthorizationServer,
   type AuthorizationServerOptions,
@@ -12,6 +14,8 @@ import {
   startOrigin
 } from '../servers/index.ts'
 import { protect } from '../servers/protected-resource.ts'
+import type { AgentTask } from './fault-points.ts'
+import type { StoreKind } from './goal.ts'
 
 /** A strict authorization server, a protected resource, and a cache on disk that a login has filled. */
 export interface World extends AsyncDisposable {
@@ -20,6 +24,8 @@ export interface World extends AsyncDisposable {
   readonly key: StoreKey
   readonly root: string
   readonly store: TokenStore
+  /** What every agent of this world is started with. */
+  agentTask(staleMs: number): AgentTask
   /** How many logins were made because the grant was gone. */
   readonly logins: number
   /** From now on every token issued before is refused. */
@@ -28,8 +34,9 @@ export interface World extends AsyncDisposable {
   login(): Promise<void>
 }
 
-/** @param makeStore The store the world writes its logins with. @default `fileStore` in the world's own folder */
-export async function startWorld(options: AuthorizationServerOptions = {}): Promise<World> {
+/** @param kind Where its tokens are. @default 'file' */
+export async function startWorld(options: AuthorizationServerOptions = {}, kind: StoreKind = 'file'): Promise<World> {
+  const database = kind === 'postgres' ? await startDatabase() : undefined
   const authorizationServer = await startAuthorizationServer(options)
   const origin = await startOrigin()
   const gate = protect(origin, ['/mcp'], { authorizationServer })
@@ -41,7 +48,7 @@ export async function startWorld(options: AuthorizationServerOptions = {}): Prom
   const root = mkdtempSync(join(tmpdir(), 'mcpauth-stress-'))
   const server = new URL('/mcp', origin.url)
   const key: StoreKey = { kind: 'server', url: server.href }
-  const store = fileStore({ root })
+  const store = database ? await databaseStore(database) : fileStore({ root })
   let logins = 0
 
   async function login(): Promise<void> {
@@ -80,6 +87,7 @@ export async function startWorld(options: AuthorizationServerOptions = {}): Prom
     key,
     root,
     store,
+    agentTask: (staleMs) => ({ server: server.href, root, staleMs, ...(database ? { database: database.config } : {}) }),
     get logins() {
       return logins
     },
@@ -88,7 +96,14 @@ export async function startWorld(options: AuthorizationServerOptions = {}): Prom
     async [Symbol.asyncDispose]() {
       await authorizationServer[Symbol.asyncDispose]()
       await origin.close()
+      await database?.[Symbol.asyncDispose]()
       rmSync(root, { recursive: true, force: true })
     }
   }
+}
+
+async function databaseStore(database: Database): Promise<TokenStore> {
+  const store = postgresStore({ pool: database.pool(), dangerouslyStorePlaintext: true })
+  await store.ensureSchema()
+  return store
 }

@@ -42,7 +42,7 @@ describe('the stock proper-lockfile as judge', () => {
     const stem = join(root, name)
     // The shortest it allows: stale after two seconds, a beat every second.
     const release = await stockLock(stem, { realpath: false, stale: 2_000 })
-    await expect(fileLock({ root, staleMs: 1_500 }).hold(key, async () => 0, { deadlineMs: 2_500 })).rejects.toMatchObject({
+    await expect(fileLock({ root, staleMs: 4_000 }).hold(key, async () => 0, { deadlineMs: 5_000 })).rejects.toMatchObject({
       code: 'MCPAUTH_LOCK_TIMEOUT'
     })
     await release()
