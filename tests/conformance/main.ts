@@ -19,6 +19,8 @@ interface Verdict {
 }
 
 const folder = import.meta.dirname
+// Only ends a client that hangs: on a busy machine the suite's 30 s are too few.
+const clientTimeoutMs = '180000'
 const suite = join(dirname(findPackageJSON('@modelcontextprotocol/conformance', import.meta.url) as string), 'dist', 'index.js')
 // v1 does not speak the stateless wire of 2026-07-28, so every scenario runs on the one before.
 const v1: Column = { title: 'SDK v1', driver: 'client-v1.ts', options: ['--spec-version', '2025-11-25', '--force'] }
@@ -56,7 +58,18 @@ async function run(scenario: string, { driver, options }: Column): Promise<Verdi
   const results = await mkdtemp(join(tmpdir(), 'mcpauth-conformance-'))
   try {
     const command = `${process.execPath} ${join(folder, driver)}`
-    const { status } = await conformance('client', '--command', command, '--scenario', scenario, ...options, '-o', results)
+    const { status } = await conformance(
+      'client',
+      '--command',
+      command,
+      '--scenario',
+      scenario,
+      ...options,
+      '--timeout',
+      clientTimeoutMs,
+      '-o',
+      results
+    )
     const checks = await checksIn(results)
     // A scenario that was skipped also ends with 0: only one with checks has been passed.
     const passed = status === 0 && checks.some((check) => check.status === 'SUCCESS') && checks.every((check) => check.status !== 'FAILURE')

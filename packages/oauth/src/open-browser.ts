@@ -54,8 +54,10 @@ export async function openBrowser(url: URL, options: OpenBrowserOptions = {}): P
   const { href } = browserUrl(url)
   // biome-ignore lint/style/noProcessEnv: the default of an injectable option
   const { env = process.env, platform = process.platform } = options
+  // xdg-open looks at $BROWSER as well, and hands it to a shell: what is to be done with it has been done here.
+  const { BROWSER: _, ...rest } = env
   for (const opener of openers(href, env, platform)) {
-    if (await run(opener, env)) return true
+    if (await run(opener, rest)) return true
   }
   return false
 }

@@ -47,7 +47,7 @@ function fakeOpener(name = 'xdg-open', status = 0): FakeOpener {
   // Started by its path to node, so that a run involves no shell at all.
   writeFileSync(
     program,
-    `#!${process.execPath}\nrequire('node:fs').appendFileSync(${JSON.stringify(log)}, JSON.stringify(process.argv.slice(2)) + '\\n'); process.exit(${status})\n`
+    `#!${process.execPath}\nrequire('node:fs').appendFileSync(${JSON.stringify(log)}, JSON.stringify(process.env.BROWSER === undefined ? process.argv.slice(2) : ['BROWSER was handed on']) + '\\n'); process.exit(${status})\n`
   )
   chmodSync(program, 0o755)
   return {
