@@ -56,13 +56,15 @@ export async function authorizeByLogin(
   login: Login,
   wish: AuthorizationWish
 ): Promise<AuthorizationOutcome> {
-  const { store, key, loginTimeoutMs } = context.settings
+  const { store, key, loginTimeoutMs, now } = context.settings
   const lock = { ...key, kind: 'login' } as const
+  const waitingSinceMs = now()
   return await store.transact(
     lock,
-    async () => {
+    async (turn) => {
       const stored = await store.read(key)
-      if (isEnough(stored, wish, context.settings.now())) return { kind: 'adopted', record: stored as TokenRecord }
+      if (isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
+      await checkLastTurn(turn, waitingSinceMs, key.url)
       publish('mcpauth:login:started', { server: key.url })
       try {
         const record = await loginWithRetry(context, login, wish, stored)
@@ -70,11 +72,20 @@ export async function authorizeByLogin(
         return { kind: 'granted', record }
       } catch (error) {
         publish('mcpauth:login:failed', { server: key.url, code: McpAuthError.is(error) ? error.code : undefined })
+        // A courtesy to those who wait; the login's own error is what counts.
+        await turn.write({ version: 1, login_failed_at_ms: now() }).catch(() => undefined)
         throw error
       }
     },
     { deadlineMs: loginTimeoutMs + recordDeadlineMs, ...(wish.signal ? { waiter: wish.signal } : {}) }
   )
+}
+
+/** Whoever waited while a person said no in another process does not ask again: forty processes would open forty tabs, one after the other (T19). */
+async function checkLastTurn(turn: HeldRecord, waitingSinceMs: number, server: string): Promise<void> {
+  const failedAtMs = (await turn.read())?.login_failed_at_ms
+  if (typeof failedAtMs !== 'number' || failedAtMs < waitingSinceMs) return
+  throw new McpAuthError('MCPAUTH_LOGIN_FAILED', `the login to ${server} that this one waited for has failed`, { hint: 'log in again' })
 }
 
 /** A registration that the server has forgotten is made anew once. */

@@ -107,7 +107,8 @@ function clientRecord(fields: Record<string, unknown>, asked: Record<string, unk
 }
 
 function registrationFailed(server: AuthorizationServer, error: unknown): unknown {
-  if (!(error instanceof OAuthResponseError)) return error
+  // A server that cannot answer now has refused nothing.
+  if (!(error instanceof OAuthResponseError) || error.status >= 500 || error.status === 429) return error
   return new McpAuthError('MCPAUTH_REGISTRATION_FAILED', `${safeText(server.issuer)} refused to register this client: ${error.message}`, {
     hint: 'register a client by hand there and give its id as client.clientId',
     cause: error

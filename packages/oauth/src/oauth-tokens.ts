@@ -336,7 +336,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       if (grant && grant.interactive !== true) return grantedToken(await authorizeByGrant(context, grant, wish), origin)
       return grantedToken(await withinLoginTime(wish, asking, login), origin)
     } catch (error) {
-      if (grant?.interactive === true || login || isRefusalOfGrant(error)) lastNo = { atMs: now(), error }
+      if (isRefusal(error)) lastNo = { atMs: now(), error }
       throw error
     }
   }
@@ -346,10 +346,16 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     const limit = AbortSignal.timeout(settings.loginTimeoutMs)
     const bounded = { ...wish, signal: wish.signal ? AbortSignal.any([wish.signal, limit]) : limit }
     const { grant } = settings
+    let asked = grant !== undefined
+    const watched = watching(login, () => {
+      asked = true
+    })
     try {
-      return await (grant ? loginByGrant(context, grant, bounded) : authorizeByLogin(context, login as Login, bounded))
+      return await (grant ? loginByGrant(context, grant, bounded) : authorizeByLogin(context, watched, bounded))
     } catch (error) {
-      throw limit.aborted && !McpAuthError.is(error) ? errors.tookTooLong() : error
+      const failure = limit.aborted && !McpAuthError.is(error) ? errors.tookTooLong() : error
+      if (asked) lastNo = { atMs: now(), error: failure }
+      throw failure
     }
   }
 
@@ -440,8 +446,25 @@ function isForgottenClient(error: OAuthResponseError | undefined): boolean {
 }
 
 /** A no, as against a server that cannot answer now. */
-function isRefusalOfGrant(error: unknown): boolean {
-  return error instanceof OAuthResponseError && error.status >= 400 && error.status < 500
+function isRefusal(error: unknown): boolean {
+  if (error instanceof OAuthResponseError) return error.status >= 400 && error.status < 500
+  return codeOf(error) === 'MCPAUTH_LOGIN_FAILED' || codeOf(error) === 'MCPAUTH_REGISTRATION_FAILED'
+}
+
+/** A login that says when it sends the person somewhere. */
+function watching(login: Login | undefined, asking: () => void): Login {
+  return async () => {
+    const open = await (login as Login)()
+    return {
+      redirectUri: open.redirectUri,
+      ask: (url, state, signal) => {
+        asking()
+        return open.ask(url, state, signal)
+      },
+      finish: (problem) => open.finish?.(problem),
+      close: () => open.close?.()
+    }
+  }
 }
 
 function codeOf(error: unknown): string | undefined {

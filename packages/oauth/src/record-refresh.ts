@@ -25,7 +25,9 @@ export function recordRefresh({ settings, discovery, network, proofs }: Authoriz
 
   async function isOurs(record: TokenRecord): Promise<boolean> {
     if (tokenUrl !== undefined && record.token_endpoint !== undefined && record.token_endpoint !== tokenUrl) return false
-    if (client && record.client && record.client.client_id !== client.clientId) return false
+    // Where a metadata document was not supported, the client registered, and that is no mistake.
+    const chosen = client?.clientId === settings.clientMetadataUrl ? undefined : client?.clientId
+    if (chosen !== undefined && record.client && record.client.client_id !== chosen) return false
     if (client?.issuer !== undefined && record.issuer !== undefined && client.issuer !== record.issuer) return false
     return grant?.seed === undefined || record.seed === (await grant.seed(settings.env))
   }

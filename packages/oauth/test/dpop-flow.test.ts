@@ -55,6 +55,13 @@ test('N38: the authorization server’s nonce is answered once', async () => {
   expect(world.as.at('/token')).toHaveLength(4)
 })
 
+test('N38: a demand for a nonce that brings no new one is not answered', async () => {
+  await using world = await bound()
+  world.as.overrides.set('/token', () => ({ status: 400, body: { error: 'use_dpop_nonce' } }))
+  await expect(world.tokensWith({ dpop: true }).login()).rejects.toMatchObject({ error: 'use_dpop_nonce' })
+  expect(world.as.at('/token')).toHaveLength(1)
+})
+
 test('N38: the MCP server’s nonce is answered with the same token, without a refresh', async () => {
   await using world = await bound()
   const tokens = world.tokensWith({ dpop: true })

@@ -73,7 +73,8 @@ test('a short-lived token is renewed a fifth of its life ahead, not all the time
 test('a background refresh that fails is not repeated with every request', async () => {
   let clock = Date.now()
   await using world = await scene()
-  const tokens = world.tokensWith({ now: () => clock })
+  const store = counting(world.store)
+  const tokens = world.tokensWith({ now: () => clock, store })
   await tokens.login()
   let attempts = 0
   const attempted = Promise.withResolvers<void>()
@@ -93,7 +94,10 @@ test('a background refresh that fails is not repeated with every request', async
   for (let request = 0; request < 50; request += 1) expect(await tokens.current()).toBeDefined()
   await attempted.promise
   await failed
+  const { locks } = store
   for (let request = 0; request < 50; request += 1) expect(tokens.current()).toBeDefined()
+  await new Promise(setImmediate)
+  expect(store.locks).toBe(locks)
   expect(attempts).toBe(1)
 })
 
@@ -186,6 +190,36 @@ test('T19: after a no, the requests that follow do not open another tab', async 
   const fetch = world.fetchWith()
   for (let request = 0; request < 5; request += 1) await expect(world.post(fetch)).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
   expect(world.login.asked).toHaveLength(1)
+})
+
+test('T19: of several processes that wait for one login, none asks again when it fails', async () => {
+  await using world = await scene((answer) => {
+    answer.delete('code')
+    answer.set('error', 'access_denied')
+  })
+  const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => world.tokensWith().login()))
+  expect(outcomes.map(({ status }) => status)).toEqual(Array(5).fill('rejected'))
+  expect(world.login.asked).toHaveLength(1)
+  // A person who asks again is asked again.
+  await expect(world.tokensWith().login()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
+  expect(world.login.asked).toHaveLength(2)
+})
+
+test('a server that could not answer for a moment is asked again at once, because nobody was asked', async () => {
+  await using world = await scene()
+  let broken = true
+  world.as.overrides.set('/register', () => (broken ? { status: 503 } : undefined))
+  const fetch = world.fetchWith()
+  await expect(world.post(fetch)).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE' })
+  broken = false
+  expect(await world.post(fetch)).toBe(200)
+})
+
+test('a legacy server that knows only GET is seen to refuse', async () => {
+  await using world = await scene()
+  world.mcp.overrides.set('/mcp', ({ method }) => (method === 'POST' ? { status: 405 } : undefined))
+  world.mcp.challenge += ', scope="from-the-challenge"'
+  expect(await world.tokensWith().login()).toMatchObject({ scope: 'from-the-challenge' })
 })
 
 test('two logins at once on one store: one person is asked, both get the token', async () => {

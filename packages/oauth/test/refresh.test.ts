@@ -180,6 +180,8 @@ test('T9: 200 with an OAuth error in it is that error', async () => {
     onRefresh(() => ({ status: 200, body: { error: 'invalid_grant', access_token: 'x' } }))
   )
   expect(await world.post(world.fetchWith(world.tokens))).toBe(200)
+  // The token in it was never sent.
+  expect(world.mcp.at('/mcp').some(({ headers }) => headers.authorization === 'Bearer x')).toBe(false)
   expect(world.login.asked).toHaveLength(1)
 })
 
