@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo, LookupFunction } from 'node:net'
 import { resolve } from 'node:path'
 import { authFetch, type Dispatch, describeLayer, type McpAuthError, type Road } from '@mcpauth/core'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { addressGuard, guardedNetwork } from '../src/address-guard.ts'
 
 const vectors = resolve(process.env.MCPAUTH_VECTORS ?? '../shared/vectors', 'hostile/ssrf-urls.json')
@@ -206,4 +206,37 @@ test('T4: on a road of its own the guard is in the network end; where the caller
     expect.stringContaining('a host is at as.example.com (127.0.0.1)'),
     'the given dispatcher'
   ])
+})
+
+test('a proxy of the environment is reached wherever it is, and resolves by itself: there only literals are checked', async () => {
+  const asked: string[] = []
+  const proxy = createServer((request, response) => response.end(request.url))
+  proxy.on('connect', (request, socket) => {
+    asked.push(request.url as string)
+    socket.write('HTTP/1.1 200 OK\r\n\r\n')
+    proxy.emit('connection', socket)
+  })
+  await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
+  onTestFinished(() => void proxy.close())
+  for (const name of ['HTTP_PROXY', 'http_proxy']) vi.stubEnv(name, `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`)
+  for (const name of ['NO_PROXY', 'no_proxy']) vi.stubEnv(name, '')
+  onTestFinished(() => void vi.unstubAllEnvs())
+
+  const guard = addressGuard({ server: new URL('https://mcp.example.com/mcp'), lookup: answering({}), dangerouslyAllowHttp: true })
+  const dispatch = guardedNetwork(guard)
+  const status = await new Promise((settle) => {
+    dispatch(
+      { origin: 'http://as.example.com', path: '/metadata', method: 'GET' },
+      {
+        onRequestStart() {},
+        onResponseStart: (_controller, code) => settle(code),
+        onResponseData() {},
+        onResponseEnd() {},
+        onResponseError: (_controller, error) => settle(error.message)
+      }
+    )
+  })
+  expect(status).toBe(200)
+  expect(asked.every((target) => target === 'as.example.com:80')).toBe(true)
+  expect(() => guard.checkUrl(new URL('https://10.0.0.1/'), 'x')).toThrow(refused)
 })
