@@ -57,7 +57,7 @@ export function createSecretRegistry(capacity: number = secretCapacity): SecretR
 
   function remember(secret: string, label: string): void {
     if (labels.size >= capacity) forgetOne(label)
-    const replacement = label === '' ? '[REDACTED]' : `[REDACTED:${label}]`
+    const replacement = replacementOf(label)
     const removals = [secret, ...longLines(secret)].map((part) => matcher.add(part, replacement))
     const group = groups.get(label) ?? new Map<string, () => void>()
     groups.set(label, group)
@@ -104,6 +104,12 @@ export function createSecretRegistry(capacity: number = secretCapacity): SecretR
   }
 
   return Object.freeze({ add, redact })
+}
+
+/** A label is made so that it can stand in JSON and on a terminal. */
+function replacementOf(label: string): string {
+  const word = label.replace(/[^\w .-]+/g, '_').slice(0, 40)
+  return word === '' ? '[REDACTED]' : `[REDACTED:${word}]`
 }
 
 function isLongEnough(secret: string): boolean {

@@ -136,3 +136,9 @@ test('T13: two copies of this package in one program share the registry', async 
     await rm(folder, { recursive: true })
   }
 })
+
+test('a label cannot break the JSON or the line it comes to stand in', () => {
+  const registry = createSecretRegistry()
+  registry.add('one-secret-of-many', 'a "label"\n\u001b[2J')
+  expect(registry.redact('{"x":"one-secret-of-many"}')).toBe('{"x":"[REDACTED:a _label_2J]"}')
+})
