@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { AllClientMetadata } from 'oidc-provider'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { approve, startAuthorizationServer, startMcpServerV2, type TestMcpServer } from '../servers/index.ts'
 
@@ -69,8 +72,10 @@ function watch(child: ChildProcess): Run {
   return { child, written: () => text, says, ended }
 }
 
-async function servers(): Promise<{ mcp: TestMcpServer; as: Awaited<ReturnType<typeof startAuthorizationServer>> }> {
-  const as = await startAuthorizationServer({ deviceFlow: true })
+async function servers(
+  clients: AllClientMetadata[] = []
+): Promise<{ mcp: TestMcpServer; as: Awaited<ReturnType<typeof startAuthorizationServer>> }> {
+  const as = await startAuthorizationServer({ deviceFlow: true, clients })
   const mcp = await startMcpServerV2({ authorizationServer: as })
   onTestFinished(async () => {
     await mcp[Symbol.asyncDispose]()
@@ -210,6 +215,50 @@ test('T19: two logins at once, in two processes: one browser tab, and both have 
   expect(await readdir(tabs)).toHaveLength(1)
   expect(as.issuedTokens).toBe(1)
 })
+
+test('a registered client logs in with its id, its fixed port, and its secret from the environment or a file', async () => {
+  const { mcpauth, folder } = await world()
+  const port = await freePort()
+  const clients = (['basic', 'post'] as const).map(
+    (method): AllClientMetadata => ({
+      client_id: `robot-${method}`,
+      client_secret: 'hunter2hunter2hunter2hunter2hunter2',
+      redirect_uris: [`http://127.0.0.1:${port}/callback`],
+      application_type: 'native',
+      grant_types: ['authorization_code', 'refresh_token'],
+      token_endpoint_auth_method: `client_secret_${method}`
+    })
+  )
+  const { mcp, as } = await servers(clients)
+  const file = join(folder, 'secret')
+  await writeFile(file, 'hunter2hunter2hunter2hunter2hunter2\n', { mode: 0o600 })
+  const common = ['login', mcp.url.href, '--interactive', '--port', String(port), '--client-id']
+  const env = { ROBOT_SECRET: 'hunter2hunter2hunter2hunter2hunter2' }
+
+  const first = await mcpauth([...common, 'robot-basic', '--client-secret-env', 'ROBOT_SECRET'], { env }).ended
+  expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining('logged in') })
+  const second = await mcpauth([...common, 'robot-post', '--client-secret-file', file]).ended
+  expect(second).toMatchObject({ code: 0, stdout: expect.stringContaining('logged in') })
+  const absent = await mcpauth([...common, 'robot-basic', '--client-secret-env', 'ROBOT_SECRET']).ended
+  expect(absent).toMatchObject({ code: 1, stderr: expect.stringContaining('ROBOT_SECRET') })
+  const taken = createServer().listen(port, '127.0.0.1')
+  await once(taken, 'listening')
+  const blocked = await mcpauth([...common, 'robot-basic', '--client-secret-env', 'ROBOT_SECRET'], { env }).ended
+  expect(blocked).toMatchObject({ code: 1, stderr: expect.stringContaining(`port ${port} on 127.0.0.1`) })
+  await new Promise((done) => taken.close(done))
+
+  expect(JSON.stringify([first, second, absent, blocked])).not.toContain('hunter2')
+  expect(as.ledger.registrations).toBe(0)
+  expect(JSON.parse((await mcpauth(['status', mcp.url.href, '--json']).ended).stdout)).toMatchObject({ clientId: 'robot-post' })
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((done) => server.close(done))
+  return port
+}
 
 test('T22: a secret is no argument: an option that would take one is refused, and its value is not repeated', async () => {
   const { mcpauth } = await world()
