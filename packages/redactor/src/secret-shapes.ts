@@ -8,12 +8,15 @@ export interface SecretShape {
   readonly source: string
 }
 
-/** One row each. A shape is found where no letter or digit stands before it. */
+/**
+ * One row each. A shape is found where no letter or digit stands before it. What stands before a part that must follow is bounded: a text of
+ * nothing but beginnings would otherwise be read to its end from each of them.
+ */
 export const secretShapes: readonly SecretShape[] = [
-  { label: 'jwt', pattern: String.raw`eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*){0,3}`, source: 'RFC 7519 §3: base64url of {" is eyJ' },
+  { label: 'jwt', pattern: String.raw`(?<![_-])eyJ[\w-]{5,2000}\.[\w-]{5,}(?:\.[\w-]*){0,3}`, source: 'RFC 7519 §3: base64url of {" is eyJ' },
   {
     label: 'openai',
-    pattern: String.raw`(?:sk|pk)-(?=[A-Za-z_-]*\d)[\w-]{13,}`,
+    pattern: String.raw`(?:sk|pk)-(?=[A-Za-z_-]{0,64}\d)[\w-]{13,}`,
     source: 'platform.openai.com/docs, docs.anthropic.com (sk-ant-)'
   },
   { label: 'stripe', pattern: '(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{8,}', source: 'docs.stripe.com/keys' },
@@ -37,7 +40,7 @@ export const secretShapes: readonly SecretShape[] = [
   { label: 'npm', pattern: 'npm_[A-Za-z0-9]{12,}', source: 'docs.npmjs.com, About access tokens' },
   { label: 'pypi', pattern: String.raw`pypi-[\w-]{16,}`, source: 'pypi.org/help/#apitoken' },
   { label: 'huggingface', pattern: 'hf_[A-Za-z0-9]{14,}', source: 'huggingface.co/docs/hub/security-tokens' },
-  { label: 'sendgrid', pattern: String.raw`SG\.[\w-]{10,}\.[\w-]{10,}`, source: 'docs.sendgrid.com, API keys' },
+  { label: 'sendgrid', pattern: String.raw`SG\.[\w-]{10,64}\.[\w-]{10,}`, source: 'docs.sendgrid.com, API keys' },
   { label: 'shopify', pattern: 'shp(?:at|ca|pa|ss)_[A-Fa-f0-9]{16,}', source: 'shopify.dev/docs/apps/auth' },
   { label: 'digitalocean', pattern: 'do[por]_v1_[a-f0-9]{16,}', source: 'docs.digitalocean.com/reference/api' },
   { label: 'databricks', pattern: 'dapi[a-f0-9]{24,}', source: 'docs.databricks.com/dev-tools/auth/pat' },

@@ -238,3 +238,30 @@ test('no text makes it throw, and JSON stays JSON', () => {
     })
   )
 })
+
+// What would be read to its end again and again by a careless search.
+const evil = [
+  '-eyJaaaaa',
+  '-sk-',
+  '"password":"',
+  'password=[',
+  '"token":["a",',
+  'a://',
+  'a://a@',
+  '-----BEGIN PRIVATE KEY-----',
+  '-----BEGIN A ',
+  '\\',
+  '\\"password\\":\\"',
+  ' :',
+  'key ',
+  'AKIA',
+  'aA1',
+  'Bearer '
+]
+
+test.each(evil)('a text of nothing but %j is read in time linear in its length', (part) => {
+  // Of a mebibyte a quadratic search makes 10^12 steps, and the time limit of the test ends it.
+  const text = part.repeat(2 ** 20 / part.length)
+  expect(typeof redactText(text)).toBe('string')
+  expect(typeof redactText(`password="${text}`)).toBe('string')
+})
