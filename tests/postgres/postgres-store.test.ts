@@ -214,23 +214,3 @@ test('T8 a holder that is killed frees the row with its connection', async () =>
   worker.kill('SIGKILL')
   await expect(store.transact(key, async () => 'free again', deadline)).resolves.toBe('free again')
 })
-
-test('T8 a connection that is cut in the middle ends that transaction with a typed error, aborts lost, and leaves the record as it was', async () => {
-  const key = freshKey()
-  const store = encrypted()
-  await store.transact(key, (held) => held.write({ access_token: 'before', generation: 1 }), deadline)
-  const work = store.transact(
-    key,
-    async (held) => {
-      const lost = once(held.lost, 'abort')
-      await pool.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'mcpauth %' AND state LIKE 'idle in transaction%'"
-      )
-      await lost
-      await held.write({ access_token: 'after', generation: 2 })
-    },
-    deadline
-  )
-  await expect(work).rejects.toMatchObject({ code: 'MCPAUTH_STORE_UNAVAILABLE' })
-  expect(await store.read(key)).toMatchObject({ access_token: 'before', generation: 1 })
-})

@@ -36,10 +36,15 @@ export const plaintext: RecordCipher = {
  * AES-256-GCM with a random nonce; the row's name is the associated data, so that no row can be put in another's place.
  *
  * @param sources The first seals; all of them open. To rotate, put the new key first and keep the old one behind it until every record was written once.
+ * @param acceptPlaintext Opens what was written without a key, too.
  * @throws `MCPAUTH_INVALID_OPTION` a key that is not 32 bytes.
  * @throws `MCPAUTH_CREDENTIAL_MISSING` a variable or file without a key.
  */
-export function recordCipher(sources: readonly EncryptionKeySource[], env: Readonly<Record<string, string | undefined>>): RecordCipher {
+export function recordCipher(
+  sources: readonly EncryptionKeySource[],
+  env: Readonly<Record<string, string | undefined>>,
+  acceptPlaintext: boolean
+): RecordCipher {
   const keys = sources.map((source) => readKey(source, env))
   const [sealing] = keys
   if (!sealing) throw invalidOption('encryptionKey', 'is an empty list')
@@ -54,7 +59,9 @@ export function recordCipher(sources: readonly EncryptionKeySource[], env: Reado
   }
 
   function open({ keyId, bytes }: SealedRecord, name: string): Uint8Array | undefined {
-    // Written before encryption was turned on: readable, and sealed at its next write.
+    // Whoever can write to the table could plant a record in clear text, and take the key out of the game.
+    if (keyId === null && !acceptPlaintext) throw notEncrypted()
+    // Sealed at its next write.
     if (keyId === null) return bytes
     const key = byId.get(keyId)
     if (!key) throw unknownKey(keyId)
@@ -116,5 +123,11 @@ function keyBytes(text: string): Uint8Array | undefined {
 function unknownKey(keyId: string): McpAuthError {
   return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `a record was encrypted with the key ${keyId}, which is not configured`, {
     hint: 'add the old key behind the new one: encryptionKey: [{ env: NEW }, { env: OLD }]'
+  })
+}
+
+function notEncrypted(): McpAuthError {
+  return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', 'a record is not encrypted, and an encryption key is configured', {
+    hint: 'to take over records from before there was a key, pass dangerouslyStorePlaintext: true beside it until each was written once'
   })
 }

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { McpAuthError, type TransactOptions } from '@mcpauth/core'
+import { McpAuthError, safeText, type TransactOptions } from '@mcpauth/core'
+import { describeKey } from '@mcpauth/token-store'
 import type { Pool } from 'pg'
-import { reachable } from './reachable.ts'
+import { limited, reachable } from './reachable.ts'
+import type { RowName } from './record-rows.ts'
 
 const leaseSeconds = 30
-const renewMs = 10_000
 const pollMs = 250
 
 /**
@@ -17,57 +18,98 @@ const pollMs = 250
  */
 export async function withLease<T>(
   pool: Pool,
-  name: string,
-  work: (lost: AbortSignal) => Promise<T>,
-  options: TransactOptions
+  row: RowName,
+  work: (lost: () => AbortSignal) => Promise<T>,
+  options: TransactOptions,
+  seconds = leaseSeconds
 ): Promise<T> {
   const token = randomUUID()
-  await reachable(() => acquire(pool, name, token, options))
+  let renewedAt = await acquire(pool, row, token, options, seconds)
   const lost = new AbortController()
-  const renewal = setInterval(() => {
-    renew(pool, name, token).then(
-      (ours) => ours || lost.abort(new Error('the lease was lost')),
-      // The database is away for the moment: the lease ends by itself if it stays away.
-      () => undefined
-    )
-  }, renewMs)
+  /** A lease that was not renewed in time, because the database was away or this process was stopped, may be somebody else's by now. */
+  function look(): AbortSignal {
+    if (performance.now() - renewedAt >= seconds * 1000) lost.abort(leaseLost(row))
+    return lost.signal
+  }
+  const renewal = setInterval(
+    () => {
+      const asked = performance.now()
+      renew(pool, row.name, token, seconds).then(
+        (ours) => {
+          if (ours) renewedAt = asked
+          else lost.abort(leaseLost(row))
+        },
+        () => void look()
+      )
+    },
+    (seconds * 1000) / 3
+  )
   renewal.unref()
   try {
-    return await work(lost.signal)
+    return await work(look)
   } finally {
     clearInterval(renewal)
-    // A lease that cannot be given back ends by itself.
-    await pool.query('DELETE FROM mcpauth_leases WHERE name = $1 AND token = $2', [name, token]).catch(() => undefined)
+    await giveBack(pool, row.name, token)
   }
 }
 
-async function acquire(pool: Pool, name: string, token: string, { deadlineMs, waiter }: TransactOptions): Promise<void> {
+/** @returns when it was asked for, by the monotonic clock: the lease's time began after that. */
+async function acquire(pool: Pool, row: RowName, token: string, { deadlineMs, waiter }: TransactOptions, seconds: number): Promise<number> {
   const deadline = performance.now() + deadlineMs
   for (;;) {
     waiter?.throwIfAborted()
-    const { rowCount } = await pool.query(
-      `INSERT INTO mcpauth_leases AS lease (name, holder, token, expires_at) VALUES ($1, $2, $3, now() + make_interval(secs => $4))
-       ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = excluded.token, expires_at = excluded.expires_at WHERE lease.expires_at < now()`,
-      [name, `${process.pid}@${hostname()}`, token, leaseSeconds]
+    const asked = performance.now()
+    const { rowCount } = await reachable(() =>
+      pool.query(
+        limited(
+          `INSERT INTO mcpauth_leases AS lease (name, holder, token, expires_at) VALUES ($1, $2, $3, now() + make_interval(secs => $4))
+           ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = excluded.token, expires_at = excluded.expires_at
+           WHERE lease.expires_at < now()`,
+          [row.name, `${process.pid}@${hostname()}`, token, seconds]
+        )
+      )
     )
-    if (rowCount === 1) return
+    if (rowCount === 1 && !waiter?.aborted) return asked
+    if (rowCount === 1) await giveBack(pool, row.name, token)
     const left = deadline - performance.now()
-    if (left <= 0) throw await leaseTimeout(pool, name, deadlineMs)
-    await sleep(Math.min(left, pollMs * (0.5 + Math.random())), undefined, waiter ? { signal: waiter } : {})
+    if (left <= 0) throw await leaseTimeout(pool, row, deadlineMs)
+    await pause(Math.min(left, pollMs * (0.5 + Math.random())), waiter)
   }
 }
 
-async function renew(pool: Pool, name: string, token: string): Promise<boolean> {
+async function pause(ms: number, waiter: AbortSignal | undefined): Promise<void> {
+  // The caller's own reason, and not the timer's word for it.
+  await sleep(ms, undefined, waiter ? { signal: waiter } : {}).catch(() => waiter?.throwIfAborted())
+}
+
+async function renew(pool: Pool, name: string, token: string, seconds: number): Promise<boolean> {
   const { rowCount } = await pool.query(
-    'UPDATE mcpauth_leases SET expires_at = now() + make_interval(secs => $3) WHERE name = $1 AND token = $2',
-    [name, token, leaseSeconds]
+    limited('UPDATE mcpauth_leases SET expires_at = now() + make_interval(secs => $3) WHERE name = $1 AND token = $2', [
+      name,
+      token,
+      seconds
+    ])
   )
   return rowCount === 1
 }
 
-async function leaseTimeout(pool: Pool, name: string, deadlineMs: number): Promise<McpAuthError> {
-  const { rows } = await pool.query<{ holder: string }>('SELECT holder FROM mcpauth_leases WHERE name = $1', [name])
-  return new McpAuthError('MCPAUTH_LOCK_TIMEOUT', `the login is still held after ${deadlineMs} ms by ${rows[0]?.holder ?? 'somebody'}`, {
+/** A lease that cannot be given back ends by itself. */
+async function giveBack(pool: Pool, name: string, token: string): Promise<void> {
+  await pool.query(limited('DELETE FROM mcpauth_leases WHERE name = $1 AND token = $2', [name, token])).catch(() => undefined)
+}
+
+async function leaseTimeout(pool: Pool, row: RowName, deadlineMs: number): Promise<unknown> {
+  const { rows } = await reachable(() =>
+    pool.query<{ holder: string }>(limited('SELECT holder FROM mcpauth_leases WHERE name = $1', [row.name]))
+  )
+  const by = rows[0] ? safeText(rows[0].holder, 100) : 'somebody'
+  return new McpAuthError('MCPAUTH_LOCK_TIMEOUT', `${describeKey(row.storeKey)} is still held after ${deadlineMs} ms by ${by}`, {
     hint: 'somebody is logging in; finish there, or wait until the lease ends by itself'
+  })
+}
+
+function leaseLost(row: RowName): McpAuthError {
+  return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `the lease of ${describeKey(row.storeKey)} could not be renewed in time`, {
+    hint: 'check that the database is up, then log in again'
   })
 }

@@ -1,21 +1,22 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { hostname } from 'node:os'
 import {
   type HeldRecord,
   invalidOption,
-  McpAuthError,
   publish,
   type StoreKey,
   type TokenRecord,
   type TokenStore,
   type TransactOptions
 } from '@mcpauth/core'
-import { canonicalKey, describeKey, holdsSomething, parseRecord, serializeRecord, storeFileName, tombstoneOf } from '@mcpauth/token-store'
-import type { Pool, PoolClient } from 'pg'
-import { type EncryptionKeySource, plaintext, type RecordCipher, recordCipher, type SealedRecord } from './encryption.ts'
+import { createTurns, describeKey, holding, refuseReentry, tombstoneOf } from '@mcpauth/token-store'
+import type { Pool } from 'pg'
+import { type EncryptionKeySource, plaintext, type RecordCipher, recordCipher } from './encryption.ts'
 import { withLease } from './lease.ts'
-import { reachable } from './reachable.ts'
-import { lockRow } from './row-lock.ts'
-import { schemaSql } from './schema.ts'
+import { isPassing, limited, reachable } from './reachable.ts'
+import { openRecord, type RowName, readRow, rowOf, sealRecord, writeRow } from './record-rows.ts'
+import { rowTimeout } from './row-lock.ts'
+import { transactUnderRowLock } from './row-transaction.ts'
+import { schemaUnderLockSql } from './schema.ts'
 
 /** The part of a `pg` pool that is used; structural, so that no type of `pg` is forced on anybody. */
 export interface PostgresPool {
@@ -23,6 +24,9 @@ export interface PostgresPool {
   query(...parameters: any[]): any
   // biome-ignore lint/suspicious/noExplicitAny: the same
   connect(...parameters: any[]): any
+  // biome-ignore lint/suspicious/noExplicitAny: the same
+  on?(event: 'error', listener: (error: Error) => void): any
+  listenerCount?(event: 'error'): number
 }
 
 /** Options of {@link postgresStore}. */
@@ -31,11 +35,19 @@ export interface PostgresStoreOptions {
   pool: PostgresPool
   /** AES-256 keys: the first seals, all open. */
   encryptionKey?: EncryptionKeySource | readonly EncryptionKeySource[]
-  /** Leaves tokens readable to everybody who can read the table or a backup of it. */
+  /**
+   * Without a key: leaves tokens readable to everybody who can read the table or a backup of it. With a key: reads what was written so, and encrypts it with
+   * its next write; until you take it away again, whoever can write to the table can put a record of his own there.
+   *
+   * @default false
+   */
   dangerouslyStorePlaintext?: boolean
   /** Where `{ env }` keys are looked up. @default process.env */
   env?: Readonly<Record<string, string | undefined>>
 }
+
+/** A timer cannot be longer, and neither can PostgreSQL's `lock_timeout`. */
+const longestTimerMs = 2_147_483_647
 
 /** A store in PostgreSQL. */
 export interface PostgresStore extends TokenStore {
@@ -64,54 +76,51 @@ export interface PostgresStore extends TokenStore {
 export function postgresStore(options: PostgresStoreOptions): PostgresStore {
   const cipher = cipherOf(options)
   if (typeof options.pool?.connect !== 'function') throw invalidOption('pool', 'is not a pg Pool')
+  surviveLostConnections(options.pool)
   const pool = options.pool as unknown as Pool
-  const held = new AsyncLocalStorage<ReadonlySet<string>>()
+  const turns = createTurns()
 
-  function rowOf(key: StoreKey): Row {
-    return { name: storeFileName(key), kind: key.kind, key: JSON.stringify(canonicalKey(key)), storeKey: key }
-  }
-
-  function read(key: StoreKey): Promise<TokenRecord | undefined> {
-    return reachable(() => readRow(pool, cipher, rowOf(key)))
+  async function read(key: StoreKey): Promise<TokenRecord | undefined> {
+    const row = rowOf(key)
+    const sealed = await reachable(() => onceMoreWhenCut(() => readRow(pool, row)))
+    return openRecord(cipher, row, sealed)
   }
 
   async function list(): Promise<StoreKey[]> {
-    return reachable(async () => {
-      const { rows } = await pool.query<{ key: StoreKey }>(
-        "SELECT key FROM mcpauth_records WHERE live AND kind <> 'login' ORDER BY updated_at"
-      )
-      return rows.map(({ key }) => key)
-    })
+    const text = "SELECT key FROM mcpauth_records WHERE live AND kind <> 'login' ORDER BY updated_at"
+    const { rows } = await reachable(() => onceMoreWhenCut(() => pool.query<{ key: StoreKey }>(limited(text))))
+    return rows.map(({ key }) => key)
   }
 
-  function transact<T>(key: StoreKey, work: (record: HeldRecord) => Promise<T>, options: TransactOptions): Promise<T> {
+  async function transact<T>(key: StoreKey, work: (record: HeldRecord) => Promise<T>, options: TransactOptions): Promise<T> {
     const row = rowOf(key)
-    const outer = held.getStore() ?? new Set()
-    if (outer.has(row.name)) return Promise.reject(reentrant(key))
-    return held.run(new Set([...outer, row.name]), () =>
-      key.kind === 'login' ? transactUnderLease(pool, cipher, row, work, options) : transactUnderRowLock(pool, cipher, row, work, options)
-    )
+    refuseReentry(turns, row.name, describeKey(key))
+    const started = performance.now()
+    const deadlineMs = Math.min(options.deadlineMs, longestTimerMs)
+    // Those who wait in one process wait here: each would else pin a connection of the pool, until none is left for the holder of another key.
+    const leave = await turns.enter(row.name, deadlineMs, options.waiter)
+    if (!leave) throw rowTimeout(row, deadlineMs, `${process.pid}@${hostname()}`)
+    try {
+      const left = { ...options, deadlineMs: Math.max(1, deadlineMs - (performance.now() - started)) }
+      const run = key.kind === 'login' ? transactUnderLease : transactUnderRowLock
+      return await run(pool, cipher, row, (record) => holding(turns, row.name, () => work(record)), left)
+    } finally {
+      leave()
+    }
   }
 
   async function ensureSchema(): Promise<void> {
-    await reachable(() => pool.query(schemaSql))
+    await reachable(() => pool.query(limited(schemaUnderLockSql, undefined, 60_000)))
   }
 
   return { read, list, transact, ensureSchema }
 }
 
-interface Row {
-  readonly name: string
-  readonly kind: StoreKey['kind']
-  readonly key: string
-  readonly storeKey: StoreKey
-}
-
-type Queryable = Pick<PoolClient, 'query'>
-
-function cipherOf({ encryptionKey, dangerouslyStorePlaintext, env = environment() }: PostgresStoreOptions): RecordCipher {
-  if (encryptionKey !== undefined)
-    return recordCipher(Array.isArray(encryptionKey) ? encryptionKey : [encryptionKey as EncryptionKeySource], env)
+function cipherOf({ encryptionKey, dangerouslyStorePlaintext = false, env = environment() }: PostgresStoreOptions): RecordCipher {
+  if (encryptionKey !== undefined) {
+    const sources = Array.isArray(encryptionKey) ? encryptionKey : [encryptionKey as EncryptionKeySource]
+    return recordCipher(sources, env, dangerouslyStorePlaintext)
+  }
   if (dangerouslyStorePlaintext) return plaintext
   throw invalidOption('encryptionKey', 'is missing', 'make one with: openssl rand -base64 32; or pass dangerouslyStorePlaintext: true')
 }
@@ -121,146 +130,46 @@ function environment(): Readonly<Record<string, string | undefined>> {
   return process.env
 }
 
-async function readRow(database: Queryable, cipher: RecordCipher, row: Row): Promise<TokenRecord | undefined> {
-  const { rows } = await database.query<{ key_id: string | null; record: Buffer | null }>(
-    'SELECT key_id, record FROM mcpauth_records WHERE name = $1',
-    [row.name]
-  )
-  const [found] = rows
-  if (!found?.record) return undefined
-  const sealed: SealedRecord = { keyId: found.key_id, bytes: found.record }
-  const bytes = cipher.open(sealed, row.name)
-  const parsed = bytes ? parseRecord(bytes, row.storeKey) : ({ outcome: 'damaged', reason: 'was changed in the database' } as const)
-  if (parsed.outcome === 'newer') throw newer(row.storeKey)
-  if (parsed.outcome === 'record') return parsed.record
-  publish('mcpauth:store:warning', { store: 'postgres', key: describeKey(row.storeKey), reason: parsed.reason })
-  return undefined
+/** A pool reports an idle connection that the server has closed as an event 'error', and without a listener a restart of the database ends the process. */
+function surviveLostConnections(pool: PostgresPool): void {
+  if (pool.listenerCount?.('error') !== 0) return
+  pool.on?.('error', () => publish('mcpauth:store:warning', { store: 'postgres', reason: 'an idle database connection was lost' }))
 }
 
-async function writeRow(database: Queryable, cipher: RecordCipher, row: Row, record: TokenRecord): Promise<void> {
-  const { keyId, bytes } = cipher.seal(serializeRecord(record, row.storeKey), row.name)
-  await database.query(
-    `INSERT INTO mcpauth_records (name, kind, key, key_id, record, live) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (name) DO UPDATE SET key_id = excluded.key_id, record = excluded.record, live = excluded.live, updated_at = now()`,
-    [row.name, row.kind, row.key, keyId, bytes, holdsSomething(record, row.kind)]
-  )
-}
-
-/**
- * Lock, re-read, write in one transaction. A write commits at once, so that the caller knows it is durable before it uses the token; whatever `work` still does
- * afterwards takes the lock anew.
- */
-async function transactUnderRowLock<T>(
-  pool: Pool,
-  cipher: RecordCipher,
-  row: Row,
-  work: (record: HeldRecord) => Promise<T>,
-  options: TransactOptions
-): Promise<T> {
-  const client = await reachable(() => connect(pool, options.waiter))
-  const lost = new AbortController()
-  let broken: Error | undefined
-  let open = false
-  function onError(error: Error): void {
-    broken = error
-    lost.abort(new Error('the database connection was lost'))
-  }
-  client.on('error', onError)
-
-  async function locked(): Promise<void> {
-    if (open) return
-    await lockRow(client, row, options)
-    open = true
-  }
-  async function commit(change: () => Promise<void>): Promise<void> {
-    await reachable(async () => {
-      await locked()
-      await change()
-      await client.query('COMMIT')
-      open = false
-    })
-  }
-  const record: HeldRecord = {
-    lost: lost.signal,
-    read: () =>
-      reachable(async () => {
-        await locked()
-        return readRow(client, cipher, row)
-      }),
-    write: (next) => commit(() => writeRow(client, cipher, row, next)),
-    clear: () =>
-      commit(async () => {
-        const before = await readRow(client, cipher, row)
-        if (before) await writeRow(client, cipher, row, tombstoneOf(before))
-      })
-  }
-
+/** A read meets connections that were cut while they were idle; the next one is new. */
+async function onceMoreWhenCut<T>(query: () => Promise<T>): Promise<T> {
   try {
-    await reachable(locked)
-    options.waiter?.throwIfAborted()
-    return await work(record)
-  } finally {
-    client.off('error', onError)
-    if (open && !broken) {
-      await client.query('ROLLBACK').catch((error: Error) => {
-        broken = error
-      })
-    }
-    // A connection in an unknown state is not given back to others.
-    client.release(broken)
-  }
-}
-
-/** A caller that leaves while it waits for a connection gives it back when it comes. */
-async function connect(pool: Pool, waiter: AbortSignal | undefined): Promise<PoolClient> {
-  waiter?.throwIfAborted()
-  const connecting = pool.connect()
-  if (!waiter) return connecting
-  const { promise, reject } = Promise.withResolvers<never>()
-  const leave = (): void => reject(waiter.reason)
-  waiter.addEventListener('abort', leave, { once: true })
-  try {
-    return await Promise.race([connecting, promise])
+    return await query()
   } catch (error) {
-    connecting.then(
-      (client) => client.release(),
-      () => undefined
-    )
-    throw error
-  } finally {
-    waiter.removeEventListener('abort', leave)
+    if (!isPassing(error)) throw error
+    return await query()
   }
 }
 
 function transactUnderLease<T>(
   pool: Pool,
   cipher: RecordCipher,
-  row: Row,
+  row: RowName,
   work: (record: HeldRecord) => Promise<T>,
   options: TransactOptions
 ): Promise<T> {
+  const current = async (): Promise<TokenRecord | undefined> => openRecord(cipher, row, await reachable(() => readRow(pool, row)))
+  const put = (record: TokenRecord): Promise<void> => reachable(() => writeRow(pool, row, sealRecord(cipher, row, record)))
   return withLease(
     pool,
-    row.name,
-    (lost) =>
+    row,
+    (look) =>
       work({
-        lost,
-        read: () => reachable(() => readRow(pool, cipher, row)),
-        write: (next) => reachable(() => writeRow(pool, cipher, row, next)),
-        clear: () => reachable(async () => void (await pool.query('DELETE FROM mcpauth_records WHERE name = $1', [row.name])))
+        get lost() {
+          return look()
+        },
+        read: current,
+        write: put,
+        clear: async () => {
+          const before = await current()
+          if (before) await put(tombstoneOf(before))
+        }
       }),
     options
   )
-}
-
-function reentrant(key: StoreKey): McpAuthError {
-  return new McpAuthError('MCPAUTH_LOCK_REENTRANT', `code that holds the lock of ${describeKey(key)} asks for it again`, {
-    hint: 'do the work inside the first transact, or after it'
-  })
-}
-
-function newer(key: StoreKey): McpAuthError {
-  return new McpAuthError('MCPAUTH_STORE_NEWER', `the record of ${describeKey(key)} was written by a newer version`, {
-    hint: 'update mcpauth'
-  })
 }

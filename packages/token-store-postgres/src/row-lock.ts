@@ -1,57 +1,92 @@
 import { hostname } from 'node:os'
-import { McpAuthError, type TransactOptions } from '@mcpauth/core'
+import { McpAuthError, safeText } from '@mcpauth/core'
+import { describeKey } from '@mcpauth/token-store'
 import type { PoolClient } from 'pg'
+import type { SealedRecord } from './encryption.ts'
+import { limited, statementMs } from './reachable.ts'
+import { type FoundRow, type RowName, sealedIn } from './record-rows.ts'
 
-/** How long a holder may sit in its transaction before the server ends it: above the deadline of a refresh, so that a frozen process blocks nobody for ever. */
-const maxIdleMs = 120_000
+/**
+ * How long a holder may sit in its transaction before the server ends it. Above the longest refresh (discovery 30 s, the request 60 s, the same once more), so
+ * that no working holder loses its lock; a frozen one, or one whose machine is gone, blocks the others this long.
+ */
+export const maxIdleMs = 180_000
 
-/** What `pg_stat_activity` shows of a holder. */
-export function holderName(name: string): string {
-  // PostgreSQL keeps 63 bytes.
-  return `mcpauth ${name.slice(0, 12)} ${process.pid}@${hostname()}`.slice(0, 63)
+/** The server's own time limit comes first, since it alone can say who holds the row. */
+const graceMs = 1_000
+
+/** How `pg_stat_activity` shows whoever holds or wants a row: PostgreSQL keeps 63 bytes. */
+function holderName(row: RowName): string {
+  const host = hostname().replaceAll(/[^\w.-]/g, '')
+  return `${tagOf(row)}${process.pid}@${host}`.slice(0, 63)
+}
+
+/** Names end with their digest, whatever folder they begin with. */
+function tagOf({ name }: RowName): string {
+  return `mcpauth ${/[0-9a-f]{64}/.exec(name)?.[0].slice(0, 16)} `
 }
 
 /**
- * Opens a transaction that holds a row alone, and makes the row when it is not there yet.
+ * Opens a transaction that holds a row alone, makes the row when it is not there yet, and returns what stands in it.
  *
- * @throws `MCPAUTH_LOCK_TIMEOUT`
+ * @throws `MCPAUTH_LOCK_TIMEOUT` naming the holder. Whatever it throws, the connection is in an unknown state: do not give it back to others.
  */
-export async function lockRow(
-  client: PoolClient,
-  row: { name: string; kind: string; key: string },
-  { deadlineMs }: TransactOptions
-): Promise<void> {
-  await client.query('BEGIN')
+export async function lockRow(client: PoolClient, row: RowName, deadlineMs: number, idleMs = maxIdleMs): Promise<SealedRecord | undefined> {
+  const until = performance.now() + deadlineMs
+  const left = (): number => Math.max(1, Math.ceil(until - performance.now()))
+  await client.query(limited(opening(client, row, left(), idleMs), undefined, Math.min(statementMs, left() + graceMs)))
   try {
-    // Settings of the transaction only: behind PgBouncer the connection is someone else's afterwards.
-    await client.query(
-      "SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true), set_config('application_name', $3, true)",
-      [String(Math.max(1, Math.ceil(deadlineMs))), String(maxIdleMs), holderName(row.name)]
-    )
-    await client.query('INSERT INTO mcpauth_records (name, kind, key) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING', [
-      row.name,
-      row.kind,
-      row.key
-    ])
-    await client.query('SELECT 1 FROM mcpauth_records WHERE name = $1 FOR UPDATE', [row.name])
+    for (;;) {
+      const { rows } = await client.query<FoundRow>(
+        limited('SELECT key_id, record FROM mcpauth_records WHERE name = $1 FOR UPDATE', [row.name], left() + graceMs)
+      )
+      if (rows[0]) return sealedIn(rows[0])
+      // Nobody's row can be locked: make it, or wait for whoever is making it, and look again; a row can also go between two looks.
+      const insert = 'INSERT INTO mcpauth_records (name, kind, key) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING'
+      await client.query(limited(insert, [row.name, row.kind, row.key], left() + graceMs))
+      await client.query(limited(`SET LOCAL lock_timeout = ${left()}`))
+    }
   } catch (error) {
     if ((error as { code?: unknown }).code !== '55P03' /* lock_not_available */) throw error
-    await client.query('ROLLBACK')
-    throw await lockTimeout(client, row.name, deadlineMs)
+    await client.query(limited('ROLLBACK'))
+    throw await lockTimeout(client, row, deadlineMs)
   }
 }
 
-async function lockTimeout(client: PoolClient, name: string, deadlineMs: number): Promise<McpAuthError> {
+/**
+ * Everything is said for this transaction alone: behind PgBouncer the connection is someone else's afterwards. What a role or a database may have set against us
+ * is set back: a stricter isolation would refuse the row after a wait instead of showing its newest state, a statement or transaction timeout would end a
+ * waiter or a holder early, and a commit that does not wait for the disk is none.
+ */
+function opening(client: PoolClient, row: RowName, lockTimeoutMs: number, idleMs: number): string {
+  return [
+    'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
+    `SET LOCAL lock_timeout = ${lockTimeoutMs}`,
+    'SET LOCAL statement_timeout = 0',
+    `SET LOCAL idle_in_transaction_session_timeout = ${idleMs}`,
+    `SET LOCAL application_name = ${client.escapeLiteral(holderName(row))}`,
+    // PostgreSQL 17 has this one.
+    "SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL",
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+  ].join('; ')
+}
+
+async function lockTimeout(client: PoolClient, row: RowName, deadlineMs: number): Promise<McpAuthError> {
+  const tag = tagOf(row)
+  // Those who wait bear the same name, and wait for a lock.
   const { rows } = await client.query<{ application_name: string }>(
-    'SELECT application_name FROM pg_stat_activity WHERE application_name LIKE $1 AND pid <> pg_backend_pid()',
-    [`mcpauth ${name.slice(0, 12)} %`]
+    limited(
+      "SELECT application_name FROM pg_stat_activity WHERE starts_with(application_name, $1) AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'",
+      [tag]
+    )
   )
-  const holders = rows.map(({ application_name }) => application_name.split(' ').at(-1)).join(', ')
-  return new McpAuthError(
-    'MCPAUTH_LOCK_TIMEOUT',
-    `the record's row is still locked after ${deadlineMs} ms${holders ? ` by ${holders}` : ''}`,
-    {
-      hint: 'another process is refreshing; try again, or look at pg_stat_activity'
-    }
-  )
+  return rowTimeout(row, deadlineMs, rows[0]?.application_name.slice(tag.length))
+}
+
+/** The error of a waiter whose time is over. */
+export function rowTimeout(row: RowName, deadlineMs: number, holder: string | undefined): McpAuthError {
+  const by = holder === undefined ? '' : `: ${safeText(holder, 63)} holds it`
+  return new McpAuthError('MCPAUTH_LOCK_TIMEOUT', `the row of ${describeKey(row.storeKey)} was not free within ${deadlineMs} ms${by}`, {
+    hint: 'another process is refreshing; try again, or look for "mcpauth" in pg_stat_activity'
+  })
 }

@@ -19,3 +19,9 @@ CREATE TABLE IF NOT EXISTS mcpauth_leases (
   expires_at timestamptz NOT NULL
 );
 `.trim()
+
+/**
+ * The same for many processes that start at once: `IF NOT EXISTS` looks first and makes afterwards, so two of them at the same time collide in the catalogue.
+ * Sent as one message it is one transaction, and the lock goes with it.
+ */
+export const schemaUnderLockSql: string = `SELECT pg_advisory_xact_lock(7163265416981);\n${schemaSql}`
