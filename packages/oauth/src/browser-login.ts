@@ -63,7 +63,13 @@ export function browserLogin(options: BrowserLoginOptions = {}): Login {
     /** Shows the URL to the person; resolves only when the person pastes an answer. */
     async function showTo(url: URL, state: string, { redirectUri }: LoopbackServer, over: AbortSignal): Promise<URLSearchParams> {
       const opened = open !== false && (await openWith(open, url, print))
-      if (opened || over.aborted) return never
+      if (over.aborted) return never
+      if (opened) {
+        // What opens URLs here may say that it did and show nothing.
+        print('If no window appears, open this address:')
+        print(`  ${url.href}`)
+        return never
+      }
       print(`Open this address in a browser to log in${server === undefined ? '' : ` to ${server}`}:`)
       print(`  ${url.href}`)
       const source = input ?? (process.stdin.isTTY ? process.stdin : undefined)

@@ -39,9 +39,27 @@ test('the browser goes to the URL and its answer comes back; the tab tells how i
   const answer = await login.ask(authorizationUrl('s1'), 's1')
   expect(answer.get('code')).toBe('abcdefgh12345678')
   expect(secrets.redact('abcdefgh12345678')).toBe('[REDACTED:authorization code]')
-  expect(lines).toEqual(['Opening as.example in your browser …'])
+  expect(lines[0]).toBe('Opening as.example in your browser …')
   login.finish?.()
   expect(await browser.page()).toContain('Your programs on this machine can now use <strong>mcp.example.com</strong>.')
+})
+
+test('where a browser was opened, the address is shown as well: what opens it may say so and show nothing', async () => {
+  const lines: string[] = []
+  const giveUp = new AbortController()
+  const login = await opened({
+    open: () => {},
+    print(line) {
+      lines.push(line)
+      if (line.startsWith('  ')) giveUp.abort(new Error('seen'))
+    }
+  })
+  await expect(login.ask(authorizationUrl('s1'), 's1', giveUp.signal)).rejects.toThrow('seen')
+  expect(lines).toEqual([
+    'Opening as.example in your browser …',
+    'If no window appears, open this address:',
+    `  ${authorizationUrl('s1').href}`
+  ])
 })
 
 test('a problem after the callback is what the tab shows', async () => {
