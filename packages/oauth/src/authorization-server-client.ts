@@ -125,7 +125,7 @@ function exchange(dispatch: Dispatch, url: URL, what: string, request: OutgoingR
       () => stop(new McpAuthError('MCPAUTH_TIMEOUT', `${what} at ${url.host} took longer than ${deadlineMs / 1000} s`)),
       deadlineMs
     )
-    const onAbort = (): void => stop(new McpAuthError('MCPAUTH_CLOSED', `${what} was given up`, {}))
+    const onAbort = (): void => stop(givenUp(what, signal?.reason))
     signal?.addEventListener('abort', onAbort, { once: true })
 
     function finish(): void {
@@ -178,6 +178,12 @@ function exchange(dispatch: Dispatch, url: URL, what: string, request: OutgoingR
       stop(networkError(what, url, error as Error))
     }
   })
+}
+
+function givenUp(what: string, reason: unknown): McpAuthError {
+  if (McpAuthError.is(reason)) return reason
+  const late = (reason as { name?: unknown } | undefined)?.name === 'TimeoutError'
+  return new McpAuthError(late ? 'MCPAUTH_TIMEOUT' : 'MCPAUTH_CLOSED', `${what} ${late ? 'came too late' : 'was given up'}`)
 }
 
 function responseOf(head: { status: number; headers: ReadonlyHeaders }, chunks: readonly Uint8Array[]): Response {

@@ -1,6 +1,5 @@
 import { createPrivateKey, type JsonWebKey, type KeyObject, randomUUID } from 'node:crypto'
 import { McpAuthError } from '@mcpauth/core'
-import { SignJWT } from 'jose'
 import { type ClientAuth, ClientSecretPost, None, TlsClientAuth } from 'oauth4webapi'
 import { parseJson } from './authorization-server-client.ts'
 import { isObject } from './token-response.ts'
@@ -108,6 +107,8 @@ function formEncoded(value: string): string {
 /** RFC 7523 §2.2. The audience is the issuer: the one value that cannot be steered by metadata of another server. */
 function privateKeyJwt({ key, alg, kid }: PrivateKey, now: () => number): ClientAuth {
   return async (as, client, body) => {
+    // Loaded when it is first needed: it costs 30 ms at start-up.
+    const { SignJWT } = await import('jose')
     const issuedAt = Math.floor(now() / 1000)
     const assertion = await new SignJWT({ jti: randomUUID() })
       .setProtectedHeader({ alg, ...(kid === undefined ? {} : { kid }) })

@@ -46,9 +46,10 @@ function resourceMetadataUrls(server: URL, { url, allowForeign }: ChallengeUrl):
     // Once logged in, only the server itself says who its authorization server is: a 401 is easily made (T2).
     if (allowForeign || named.origin === server.origin) return [named]
   }
-  const path = server.pathname.replace(/\/$/, '')
-  const root = new URL('/.well-known/oauth-protected-resource', server)
-  return path === '' ? [root] : [new URL(`/.well-known/oauth-protected-resource${path}${server.search}`, server), root]
+  // The slash at the end of a path belongs to it, but few servers serve their metadata under it.
+  const paths = [server.pathname + server.search, server.pathname.replace(/\/$/, '') + server.search, '']
+  const urls = paths.filter((path) => path !== '/').map((path) => new URL(`/.well-known/oauth-protected-resource${path}`, server).href)
+  return [...new Set(urls)].map((href) => new URL(href))
 }
 
 function resourceMetadataOf(document: Record<string, unknown>, server: URL): ResourceMetadata {

@@ -98,7 +98,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   const refreshing = recordRefresh(context, errors)
   const flights = createFlights<AccessToken>()
   const refreshes = createFlights<RefreshOutcome>()
-  const stepUps = stepUpLimit()
+  const stepUps = stepUpLimit(now)
   /** The key that each token is bound to: what is sent must not depend on what is current by then. */
   const boundTo = new WeakMap<AccessToken, ProofMaker>()
 
@@ -353,7 +353,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     try {
       return await (grant ? loginByGrant(context, grant, bounded) : authorizeByLogin(context, watched, bounded))
     } catch (error) {
-      const failure = limit.aborted && !McpAuthError.is(error) ? errors.tookTooLong() : error
+      const failure = limit.aborted && codeOf(error) !== 'MCPAUTH_LOGIN_FAILED' ? errors.tookTooLong() : error
       if (asked) lastNo = { atMs: now(), error: failure }
       throw failure
     }

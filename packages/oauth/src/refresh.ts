@@ -99,7 +99,9 @@ function isSameGrant(a: TokenRecord, b: TokenRecord): boolean {
 
 /** A no to this refresh token, as against a server that cannot answer now. */
 function isRefusal({ status, error }: OAuthResponseError): boolean {
-  if (status === 429 || status >= 500 || error === undefined) return false
+  if (status === 429 || status >= 500) return false
+  // Some servers answer a dead refresh token with a bare 401; a page at any other status is somebody else's.
+  if (error === undefined) return status === 401
   return error !== 'temporarily_unavailable' && error !== 'slow_down' && error !== 'server_error'
 }
 

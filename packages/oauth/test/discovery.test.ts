@@ -1,5 +1,7 @@
+import { memoryStore } from '@mcpauth/token-store'
 import { expect, test } from 'vitest'
-import { authorizationServer, resourceServer, scene } from './small-servers.ts'
+import { oauthTokens } from '../src/index.ts'
+import { approving, authorizationServer, resourceServer, scene } from './small-servers.ts'
 
 const paths = (seen: ReadonlyArray<{ path: string }>): string[] => seen.map(({ path }) => path)
 
@@ -24,6 +26,17 @@ test('N4: without a metadata URL in the challenge, the well-known place for the 
     '/.well-known/oauth-protected-resource',
     '/mcp'
   ])
+})
+
+test('N4: the metadata of a server whose path ends with a slash is found with it and without it', async () => {
+  await using as = await authorizationServer()
+  await using mcp = await resourceServer(as, '/mcp/')
+  mcp.challenge = undefined
+  mcp.overrides.set('/.well-known/oauth-protected-resource/mcp/', () => ({ status: 404 }))
+  mcp.overrides.set('/.well-known/oauth-protected-resource/mcp', () => ({ body: mcp.metadata }))
+  const tokens = oauthTokens(mcp.url, { login: approving(), store: memoryStore() })
+  expect(await tokens.login()).toMatchObject({ loggedIn: true })
+  expect(as.at('/token')[0]?.form.get('resource')).toBe(mcp.url)
 })
 
 test('N4: the metadata URL of the challenge is asked first and alone', async () => {
@@ -187,9 +200,6 @@ test('N24: without metadata the resource is the server, without the slash of an 
   mcp.challenge = undefined
   mcp.overrides.set('/.well-known/oauth-authorization-server', () => ({ body: { ...as.metadata, issuer: mcp.origin } }))
   mcp.overrides.set('/.well-known/oauth-protected-resource', () => ({ status: 404 }))
-  const { oauthTokens } = await import('../src/index.ts')
-  const { memoryStore } = await import('@mcpauth/token-store')
-  const { approving } = await import('./small-servers.ts')
   await oauthTokens(mcp.origin, { login: approving(), store: memoryStore() }).login()
   expect(as.at('/token')[0]?.form.get('resource')).toBe(mcp.origin)
 })

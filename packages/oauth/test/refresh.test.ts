@@ -236,6 +236,16 @@ test.each(['invalid_request', 'unauthorized_client', 'access_denied', 'something
   }
 )
 
+test('a dead refresh token that is answered with a bare 401 leads to a login too', async () => {
+  await using world = await expired()
+  world.as.overrides.set(
+    '/token',
+    onRefresh(() => ({ status: 401, headers: { 'www-authenticate': 'Bearer' } }))
+  )
+  expect(await world.post(world.fetchWith(world.tokens))).toBe(200)
+  expect(world.login.asked).toHaveLength(1)
+})
+
 test('a server that keeps refusing refreshed tokens ends in a login and then in an error, not in a loop', async () => {
   await using world = await expired()
   world.mcp.overrides.set('/mcp', () => ({ status: 401 }))
@@ -301,6 +311,16 @@ test('T2: a token URL given by hand that is not the record’s never receives it
   await expect(world.post(world.fetchWith(tokens))).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
   expect(other.as.seen).toHaveLength(0)
   expect(await stored(world)).toEqual(record)
+})
+
+test('T2: the refresh token of one client is never sent for another', async () => {
+  await using world = await expired()
+  const tokens = oauthTokens(world.mcp.url, {
+    store: world.store,
+    client: { clientId: 'another', clientSecret: () => 'the-secret-of-another' }
+  })
+  await expect(world.post(world.fetchWith(tokens))).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+  expect(world.as.at('/token')).toHaveLength(1)
 })
 
 test('rule 5: a refreshed token that cannot be written is used all the same, and its refresh token is the next one sent', async () => {
