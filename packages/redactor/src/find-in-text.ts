@@ -171,19 +171,21 @@ function userinfo(text: string, start: number, rules: Rules): Finding | undefine
 function keyedValue(text: string, separator: number, rules: Rules): Finding | undefined {
   let end = separator
   while (text.charCodeAt(end - 1) === 0x20) end -= 1
-  const quote = text.charAt(end - 1)
-  const quoted = quote === '"' || quote === "'"
-  if (quoted) {
+  const keyEnd = end
+  const mark = text.charAt(end - 1)
+  if (mark === '"' || mark === "'") {
     end -= 1
     while (text.charCodeAt(end - 1) === 0x5c) end -= 1
   }
+  // As it is written: \" inside a JSON text inside JSON.
+  const quote = text.slice(end, keyEnd)
   let start = end
   while (end - start < farthestKeyEnd && isOfKey(text.charCodeAt(start - 1))) start -= 1
   const key = text.slice(start, end)
   const kind = keyKind(key)
   const wanted = isWanted(key, kind, text.charCodeAt(separator) === equals, rules)
   if (!wanted) return undefined
-  const value = valueAfter(text, separator + 1, { wholeLine: !quoted && kind === 'header', quoteNumbers: quote === '"' })
+  const value = valueAfter(text, separator + 1, { wholeLine: quote === '' && kind === 'header', keyQuote: quote })
   if (!value || (wanted === 'in parameters' && !inParameters(text, start, value))) return undefined
   return isLiteralHeader(key, text.slice(value.start, value.end)) ? undefined : value
 }

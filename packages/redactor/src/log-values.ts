@@ -10,14 +10,23 @@ const bare = /[^\s,;&"'<>(){}[\]|\\]+/y
 const toLineEnd = /[^\r\n"'\\]+/y
 const nothing = /^(?:true|false|null|undefined|none)$/i
 const number = /^-?\d/
+const endOfText = /^[\s,:\]})"'\\]?$/
 const spaces = /\s*/y
+
+/** What the key says about its value. */
+export interface ValueForm {
+  /** It ends with the line, as a header's does. */
+  readonly wholeLine: boolean
+  /** The quote around the key, backslashes included; empty when there is none. */
+  readonly keyQuote: string
+}
 
 /**
  * Reads the value at `at`: quoted, quoted inside a quoted text, a list of quoted ones, or bare.
  *
  * @returns undefined for nothing, an object, true, false and null, and for what is already taken out.
  */
-export function valueAfter(text: string, at: number, how: { wholeLine: boolean; quoteNumbers: boolean }): FoundValue | undefined {
+export function valueAfter(text: string, at: number, how: ValueForm): FoundValue | undefined {
   let start = at
   while (text.charCodeAt(start) === 0x20 || text.charCodeAt(start) === 0x09) start += 1
   if (text.startsWith('[REDACTED', start)) return undefined
@@ -25,7 +34,11 @@ export function valueAfter(text: string, at: number, how: { wholeLine: boolean; 
   const quote = listed ? skipSpaces(text, start + 1) : start
   const backslashes = countBackslashes(text, quote)
   const mark = text.charAt(quote + backslashes)
-  if (mark === '"' || mark === "'" || mark === '`') return quotedValue(text, quote, backslashes, listed)
+  if (mark === '"' || mark === "'" || mark === '`') {
+    // "no token:", as the end of a text: what follows is its closing quote.
+    const closes = how.keyQuote === '' && endOfText.test(text.charAt(quote + backslashes + 1))
+    return closes ? undefined : quotedValue(text, quote, backslashes, listed)
+  }
   return listed ? undefined : bareValue(text, start, how)
 }
 
@@ -59,13 +72,14 @@ function closingQuote(text: string, start: number, backslashes: number, mark: st
   return text.length
 }
 
-function bareValue(text: string, start: number, how: { wholeLine: boolean; quoteNumbers: boolean }): FoundValue | undefined {
+function bareValue(text: string, start: number, how: ValueForm): FoundValue | undefined {
   const expression = how.wholeLine ? toLineEnd : bare
   expression.lastIndex = start
   const value = expression.exec(text)?.[0]
   if (value === undefined || nothing.test(value)) return undefined
   // A line of JSON stays JSON.
-  const replacement = how.quoteNumbers && number.test(value) ? `"${hidden}"` : hidden
+  const inJson = how.keyQuote.endsWith('"') && number.test(value)
+  const replacement = inJson ? how.keyQuote + hidden + how.keyQuote : hidden
   return { start, end: start + value.length, replacement }
 }
 

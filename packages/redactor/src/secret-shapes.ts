@@ -13,7 +13,11 @@ export interface SecretShape {
  * nothing but beginnings would otherwise be read to its end from each of them.
  */
 export const secretShapes: readonly SecretShape[] = [
-  { label: 'jwt', pattern: String.raw`(?<![_-])eyJ[\w-]{5,2000}\.[\w-]{5,}(?:\.[\w-]*){0,3}`, source: 'RFC 7519 §3: base64url of {" is eyJ' },
+  {
+    label: 'jwt',
+    pattern: String.raw`(?<![_-])eyJ[\w-]{5,2000}\.[\w-]{5,}(?:\.[\w-]*){0,3}`,
+    source: 'RFC 7519 §3: base64url of {" is eyJ'
+  },
   {
     label: 'openai',
     pattern: String.raw`(?:sk|pk)-(?=[A-Za-z_-]{0,64}\d)[\w-]{13,}`,

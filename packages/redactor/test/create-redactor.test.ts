@@ -108,6 +108,9 @@ describe('rule 5: values under telling keys', () => {
     ['code=abc&state=x', 'code=[REDACTED]&state=x'],
     ['exit code=7 code: MCPAUTH_NETWORK {"code":-32600}', 'exit code=7 code: MCPAUTH_NETWORK {"code":-32600}'],
     ['{"_meta":{"progressToken":1},"max_tokens":5,"nextCursor":"abc"}', '{"_meta":{"progressToken":1},"max_tokens":5,"nextCursor":"abc"}'],
+    ['{"msg":"no token:","user":"alice"}', '{"msg":"no token:","user":"alice"}'],
+    ['{"msg":"password=","n":["token:"]}', '{"msg":"password=","n":["token:"]}'],
+    ['{"a":"{\\"token\\":5}"}', '{"a":"{\\"token\\":\\"[REDACTED]\\"}"}'],
     ['monkey=banana turkey: yes', 'monkey=banana turkey: yes']
   ])('T13: %s', (text, expected) => {
     expect(redactText(text)).toBe(expected)
@@ -231,11 +234,42 @@ test('T13: a secret is found wherever it stands in a text of any length and scri
 
 test('no text makes it throw, and JSON stays JSON', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => typeof redactText(text) === 'string'))
+  const words = fc.constantFrom(
+    'token:',
+    'password=',
+    'a token',
+    'code=1&',
+    'abc',
+    ': "',
+    'https://a:b@c/',
+    '{"token":5}',
+    '{"secret":"a\\"b"}',
+    'Authorization: x'
+  )
+  const key = fc.constantFrom('token', 'a', 'x-key', 'password', 'authorization', 'msg')
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      words,
+      fc.integer(),
+      fc.constant(null),
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.dictionary(key, tie('value'), { maxKeys: 4 })
+    )
+  }))
   fc.assert(
-    fc.property(fc.json(), (json) => {
-      JSON.parse(redactText(json))
-      JSON.parse(redactor.redactJson(json))
-    })
+    fc.property(
+      fc.oneof(
+        fc.json(),
+        value.map((generated) => JSON.stringify(generated))
+      ),
+      (json) => {
+        JSON.parse(redactText(json))
+        JSON.parse(redactor.redactJson(json))
+        JSON.parse(redactText(JSON.stringify({ text: json })))
+      }
+    ),
+    { numRuns: 2_000 }
   )
 })
 
