@@ -60,9 +60,9 @@ export function refreshedRecord(before: TokenRecord, response: TokenResponse, no
     ...kept,
     ...lifetimeFields(response, nowMs),
     access_token: response.access_token,
-    ...optional('refresh_token', response.refresh_token ?? before.refresh_token),
+    ...optional('refresh_token', response.refresh_token),
     token_type: typeName(response.token_type),
-    ...optional('scope', response.scope ?? before.scope),
+    ...optional('scope', response.scope),
     generation: (before.generation ?? 0) + 1
   }
 }

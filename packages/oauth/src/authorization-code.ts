@@ -52,8 +52,23 @@ export async function authorizationCode(ask: GrantRequest, login: OpenLogin): Pr
     redirectUri: login.redirectUri
   }
   secrets.add(pending.verifier, 'code_verifier')
-  const answer = await login.ask(await authorizationUrl(ask, pending), pending.state, ask.signal)
+  const answer = await untilAborted(login.ask(await authorizationUrl(ask, pending), pending.state, ask.signal), ask.signal)
   return await redeem(ask, pending, verifiedAnswer(ask, pending, answer))
+}
+
+/** A login that does not heed its signal must not hold the lock for ever. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return await work
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = (): void => aborted.reject(signal.reason)
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    aborted.promise.catch(() => undefined)
+  }
 }
 
 async function authorizationUrl(ask: GrantRequest, pending: PendingAuthorization): Promise<URL> {

@@ -1,4 +1,4 @@
-import { type Interceptor, invalidOption } from '@mcpauth/core'
+import { type Interceptor, invalidOption, parseServerUrl } from '@mcpauth/core'
 import { withRefreshOn401 } from '@mcpauth/refresh-on-401'
 import { type OAuthTokens, oauthTokens } from './oauth-tokens.ts'
 import type { OAuthOptions } from './options.ts'
@@ -23,7 +23,8 @@ import type { OAuthOptions } from './options.ts'
  */
 export function withOAuth(server: string | URL, options: OAuthOptions | OAuthTokens = {}): Interceptor {
   const tokens = isTokens(options) ? options : oauthTokens(server, options)
-  if (new URL(String(server)).href !== tokens.server.href) throw invalidOption('options', `these are the tokens of ${tokens.server.href}`)
+  if (parseServerUrl(server, { dangerouslyAllowHttp: true }).href !== tokens.server.href)
+    throw invalidOption('options', `these are the tokens of ${tokens.server.href}`)
   // What is http here has been allowed where the tokens were made.
   return withRefreshOn401(tokens.server, tokens, { dangerouslyAllowHttp: tokens.server.protocol === 'http:' })
 }

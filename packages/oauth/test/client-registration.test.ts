@@ -117,6 +117,26 @@ test('N14: a refused registration is tried once with less, and a second no is sh
   })
 })
 
+test('a registration for another redirect URI is not used again: many servers compare it to the letter', async () => {
+  await using world = await scene()
+  await world.tokensWith().login()
+  const login = async () => ({ ...(await world.login()), redirectUri: 'http://127.0.0.1:10/callback' })
+  await world.tokensWith({ login }).login()
+  expect(world.as.at('/register')).toHaveLength(2)
+  expect(JSON.parse(world.as.at('/register')[1]?.body as string).redirect_uris).toEqual(['http://127.0.0.1:10/callback'])
+})
+
+test('a registration whose secret has run out is not used again', async () => {
+  await using world = await scene()
+  world.as.overrides.set('/register', ({ body }) => ({
+    status: 201,
+    body: { ...JSON.parse(body), client_id: 'c', client_secret: 'a-secret-that-ends', client_secret_expires_at: 1 }
+  }))
+  await world.tokensWith().login()
+  await world.tokensWith().login()
+  expect(world.as.at('/register')).toHaveLength(2)
+})
+
 test('N15: a registration is kept per issuer, and another issuer gets one of its own', async () => {
   await using other = await authorizationServer()
   await using world = await scene()

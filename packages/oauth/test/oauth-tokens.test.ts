@@ -237,6 +237,13 @@ test('login() without a strategy is an error that says what to run', async () =>
   expect(world.mcp.seen).toHaveLength(0)
 })
 
+test('a login that does not heed its time limit is ended all the same, and the next one is not in its way', async () => {
+  await using world = await scene()
+  const login: Login = async () => ({ redirectUri: 'http://127.0.0.1:9/callback', ask: () => new Promise(() => undefined) })
+  await expect(world.tokensWith({ login, loginTimeoutMs: 1_000 }).login()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
+  expect(await world.tokensWith().login()).toMatchObject({ loggedIn: true })
+})
+
 test('a login has a time limit', async () => {
   await using world = await scene()
   const login: Login = async () => ({
