@@ -7,6 +7,7 @@ import { Pool } from 'pg'
 import { Agent } from 'undici'
 import { approve } from '../servers/index.ts'
 import type { AgentTask, Order, Point, Report } from './fault-points.ts'
+import { tapPool } from './tapped-pool.ts'
 
 // One process of many that share a cache: it does what it is told, and ends or stops itself where it is told to.
 const task = JSON.parse(process.argv[2] as string) as AgentTask
@@ -28,7 +29,7 @@ function reach(point: Point): void {
 }
 
 const base: TokenStore = task.database
-  ? postgresStore({ pool: new Pool({ ...task.database, max: 2 }), dangerouslyStorePlaintext: true })
+  ? postgresStore({ pool: tapPool(new Pool({ ...task.database, max: 2 }), reach), dangerouslyStorePlaintext: true })
   : fileStore({ root: task.root, staleMs: task.staleMs, probe: { at: reach } })
 
 /** The store, with the point after the re-read. */

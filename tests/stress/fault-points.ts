@@ -20,9 +20,6 @@ export type Point = (typeof points)[number]
 /** Where a kill loses the grant on a server without grace: after the request was sent, before its answer is in place (DESIGN, rule 5). */
 export const window: ReadonlySet<Point> = new Set(['after-sent', 'committed', 'half-read', 'temp-written', 'temp-synced'])
 
-/** Of these, the ones that a store in a database has: its write is one COMMIT. */
-export const databasePoints: readonly Point[] = ['re-read', 'before-request', 'after-sent', 'committed', 'half-read']
-
 /** Where an agent is struck, and the files by which it is armed and says so. */
 export interface Fault {
   point: Point

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
-import { type AgentTask, databasePoints, type Point, points, window } from './fault-points.ts'
+import { type AgentTask, type Point, points, window } from './fault-points.ts'
 import { endFleet, replenish, startAgent, startFleet } from './fleet.ts'
 import { type Goal, median, type Outcome, type Scale, within } from './goal.ts'
 import { startWorld, type World } from './world.ts'
@@ -175,11 +175,10 @@ async function atEachPoint(
 ): Promise<Outcome> {
   await using world = await startWorld({}, scale.store)
   const { ledger } = world.authorizationServer
-  const possible = scale.store === 'file' ? points : databasePoints
   const strikes = await startStrikes(world, { processes: 2, staleMs: scale.staleMs }, signal, more)
   const figures = { strikes: 0, missed: 0, lostOutside: 0, lostInside: 0, unanswered: 0, reusesOutside: 0 }
   try {
-    for (const point of possible.filter((each) => scale.fault === undefined || scale.fault === each)) {
+    for (const point of points.filter((each) => scale.fault === undefined || scale.fault === each)) {
       for (let strike = 0; strike < scale.strikes; strike += 1) {
         const reusesBefore = ledger.reuses
         const { lost, struck, unanswered } = await strikes.round(point)

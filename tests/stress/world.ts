@@ -24,6 +24,8 @@ export interface World extends AsyncDisposable {
   readonly key: StoreKey
   readonly root: string
   readonly store: TokenStore
+  /** Where its tokens are in PostgreSQL. */
+  readonly database: Database | undefined
   /** What every agent of this world is started with. */
   agentTask(staleMs: number): AgentTask
   /** How many logins were made because the grant was gone. */
@@ -87,6 +89,7 @@ export async function startWorld(options: AuthorizationServerOptions = {}, kind:
     key,
     root,
     store,
+    database,
     agentTask: (staleMs) => ({ server: server.href, root, staleMs, ...(database ? { database: database.config } : {}) }),
     get logins() {
       return logins
