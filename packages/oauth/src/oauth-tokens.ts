@@ -1,38 +1,25 @@
-import {
-  type AccessToken,
-  type Dispatch,
-  McpAuthError,
-  publish,
-  type Refusal,
-  type Road,
-  type TokenRecord,
-  type TokenSource
-} from '@mcpauth/core'
-import { addressGuard, guardedNetwork } from './address-guard.ts'
-import {
-  type AuthorizationContext,
-  type AuthorizationOutcome,
-  type AuthorizationWish,
-  authorizeByGrant,
-  authorizeByLogin,
-  loginByGrant
-} from './authorization.ts'
+import { type AccessToken, McpAuthError, publish, type Refusal, type TokenRecord, type TokenSource } from '@mcpauth/core'
+import { addressGuard } from './address-guard.ts'
+import { type AuthorizationContext, type AuthorizationOutcome, type AuthorizationWish, authorizeByGrant } from './authorization.ts'
 import { authorizationServerClient } from './authorization-server-client.ts'
 import { dpopNonces } from './dpop.ts'
 import { dpopJwkOf, dpopProofs } from './dpop-proofs.ts'
 import { createFlights, type Flight, waitFor } from './flights.ts'
 import type { ProofMaker } from './grants/grant.ts'
 import { type HeldToken, heldToken } from './held-token.ts'
+import { keepFresh } from './keep-fresh.ts'
 import type { Login } from './login.ts'
 import { loginErrors } from './login-errors.ts'
 import { probeServer } from './login-probe.ts'
-import { OAuthResponseError } from './oauth-response-error.ts'
+import { newGrants } from './new-grant.ts'
+import type { OAuthResponseError } from './oauth-response-error.ts'
 import { type OAuthStatus, statusOf } from './oauth-status.ts'
 import { checkOptions, checkScope, type OAuthOptions } from './options.ts'
 import { recordRefresh } from './record-refresh.ts'
-import { type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
-import { refreshIsolated } from './refresh-isolation.ts'
+import type { RefreshOutcome } from './refresh.ts'
+import { refresher } from './refresher.ts'
 import { revokeTokens } from './revocation.ts'
+import { roadNetwork } from './road-network.ts'
 import { challengedScope, scopeCovers, scopeWords } from './scope-selection.ts'
 import { stepUpLimit } from './step-up-limit.ts'
 
@@ -66,10 +53,8 @@ export interface OAuthTokens extends TokenSource {
   keepFresh(): Disposable
 }
 
-/** How long a background refresh that failed, or an answer that was no, is not repeated; in milliseconds. */
+/** How long a background refresh that failed is not repeated, in milliseconds. */
 const pauseMs = 10_000
-/** A server may ask to be left alone, but not for ever; in milliseconds. */
-const longestPauseMs = 300_000
 
 /**
  * The tokens for one MCP server, kept fresh: one refresh per key, across processes.
@@ -90,47 +75,24 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   const settings = checkOptions(server, options)
   const { key, store, now } = settings
   const guard = addressGuard({ server: settings.server, dangerouslyAllowHttp: settings.dangerouslyAllowHttp === true })
-  const network = authorizationServerClient(dispatchNow, guard)
+  const way = roadNetwork(guard, options.dispatcher)
+  const network = authorizationServerClient(way.now, guard)
   const nonces = dpopNonces()
   const proofs = dpopProofs(nonces, now)
   const context: AuthorizationContext = { settings, discovery: { server: settings.server, network, guard }, network, proofs }
   const errors = loginErrors(settings)
   const refreshing = recordRefresh(context, errors)
   const flights = createFlights<AccessToken>()
-  const refreshes = createFlights<RefreshOutcome>()
+  const { refresh, isWornOut, unsaved, reset } = refresher(settings, refreshing)
+  const { obtain, forgetNo } = newGrants(context, errors)
   const stepUps = stepUpLimit(now)
   /** The key that each token is bound to: what is sent must not depend on what is current by then. */
   const boundTo = new WeakMap<AccessToken, ProofMaker>()
 
-  let roads: ReadonlyArray<{ road: Road; network: Dispatch }> = []
-  let unattached: Dispatch | undefined
   let held: HeldToken | undefined
   let loading: Promise<AccessToken | undefined> | undefined
   let loaded = false
-  /** A record that could not be written, and is newer than the stored one. */
-  let unsaved: TokenRecord | undefined
-  /** A refresh token that its server has refused without saying that it is dead. */
-  let refused: { refreshToken: string; times: number } | undefined
-  /** A server that asked to be left alone. */
-  let quiet: { untilMs: number; error: unknown } | undefined
   let aheadNotBeforeMs = 0
-  let lastNo: { atMs: number; error: unknown } | undefined
-
-  /**
-   * The network end of the newest road that is open; before there is one, the user's dispatcher. Where nobody chose a dispatcher it is an agent of
-   * our own, which checks addresses when it connects.
-   */
-  function dispatchNow(): Dispatch {
-    const open = roads.findLast(({ road }) => !road.closed.aborted)
-    if (open) return open.network
-    const { dispatcher } = options
-    unattached ??= guardedNetwork(guard, dispatcher && { network: (o, h) => dispatcher.dispatch(o, h) })
-    return unattached
-  }
-
-  function attach(road: Road): void {
-    roads = [...roads.filter((known) => !known.road.closed.aborted), { road, network: guardedNetwork(guard, road) }]
-  }
 
   function current(): AccessToken | undefined | Promise<AccessToken | undefined> {
     if (held === undefined) return loaded ? undefined : load()
@@ -182,10 +144,6 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     return settings.grant !== undefined && settings.grant.interactive !== true
   }
 
-  function isWornOut(refreshToken: string | undefined): boolean {
-    return refused !== undefined && refused.refreshToken === refreshToken && refused.times >= 2
-  }
-
   function renewInBackground(stale: HeldToken, atMs: number): void {
     if (atMs < aheadNotBeforeMs || !isRenewable(stale.record)) return
     // One failure must not become one attempt per request.
@@ -202,7 +160,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   async function renewAhead(stale: HeldToken): Promise<AccessToken | undefined> {
     if (stale.record.refresh_token !== undefined) return taken(await refresh(stale.token, refreshing.isOurs))
     const { grant } = settings
-    return grant && grantedToken(await authorizeByGrant(context, grant, { challenges: [], refused: true, stale: stale.token }), 'refreshed')
+    return grant && granted(await authorizeByGrant(context, grant, { challenges: [], refused: true, stale: stale.token }), 'refreshed')
   }
 
   /** A token that is over is renewed before the request is sent; what cannot be renewed is left to the server's challenge. */
@@ -216,46 +174,17 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     }
   }
 
-  /** One refresh per generation, whoever asks. */
-  async function refresh(stale: AccessToken | undefined, mayRefresh: (record: TokenRecord) => Promise<boolean>): Promise<RefreshOutcome> {
-    if (quiet && now() < quiet.untilMs) throw quiet.error
-    const task = { store, key, stale, now, unsaved: () => unsaved, mayRefresh, send: refreshing.send }
-    try {
-      const isolated = settings.refreshIsolation === 'process'
-      return await refreshes.join(`${stale?.generation ?? 'none'}`, () => (isolated ? refreshIsolated(task, settings) : refreshOnce(task)))
-        .promise
-    } catch (error) {
-      const waitMs = error instanceof OAuthResponseError ? error.retryAfterMs : undefined
-      if (waitMs !== undefined) quiet = { untilMs: now() + Math.min(waitMs, longestPauseMs), error }
-      throw error
-    }
-  }
-
   /** The token that a refresh has brought, held from now on; undefined when only a new grant can bring one. */
   function taken(outcome: RefreshOutcome): AccessToken | undefined {
     switch (outcome.kind) {
       case 'refreshed':
-        unsaved = outcome.saved ? undefined : outcome.record
-        if (!outcome.saved) saveLater(store, key, () => unsaved, whenSaved)
-        publish('mcpauth:token:refreshed', { server: key.url, generation: outcome.record.generation })
         return hold(outcome.record, 'refreshed')
       case 'adopted':
-        publish('mcpauth:token:adopted', { server: key.url, generation: outcome.record.generation })
         return hold(outcome.record, 'stored')
       case 'impossible':
-        if (outcome.why === 'refused') noteRefused(outcome.record?.refresh_token)
-        if (outcome.why === 'dead') held = unsaved = undefined
+        if (outcome.why === 'dead') held = undefined
         return undefined
     }
-  }
-
-  function whenSaved(record: TokenRecord): void {
-    if (unsaved === record) unsaved = undefined
-  }
-
-  function noteRefused(refreshToken: string | undefined): void {
-    if (refreshToken === undefined) return
-    refused = { refreshToken, times: refused?.refreshToken === refreshToken ? refused.times + 1 : 1 }
   }
 
   function renew(refusal: Refusal, waiter?: AbortSignal): Promise<AccessToken> {
@@ -286,7 +215,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     const { token: stale, challenges } = refusal
     if (held && held.token.value !== stale?.value && now() < held.endsAtMs) return held.token
     let registerAnew = false
-    if (hasTokens(await readOurs()) || unsaved) {
+    if (hasTokens(await readOurs()) || unsaved()) {
       // A refreshed token that this server has never taken: another refresh would be refused as well, and so for ever.
       const useless = stale?.origin === 'refreshed' && !refusal.accepted
       const mayRefresh = async (record: TokenRecord): Promise<boolean> =>
@@ -296,7 +225,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       if (token) return token
       registerAnew = outcome.kind === 'impossible' && isForgottenClient(outcome.error)
     }
-    return await obtain({ challenges, refused: true, stale, registerAnew }, asking)
+    return granted(await obtain({ challenges, refused: true, stale, registerAnew }, settings.login, asking), 'granted')
   }
 
   /** A wider scope (N28, N29): never by refresh, which cannot widen. */
@@ -314,53 +243,13 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     if (!stepUps.spend(settings.resource ?? key.url, words)) {
       throw errors.stepUpRequired(wanted, `still asks for more after ${stepUps.most} attempts`)
     }
-    return await obtain({ challenges, refused: true, addedScope: wanted ?? '', stale }, asking)
+    const wish = { challenges, refused: true, addedScope: wanted ?? '', stale }
+    return granted(await obtain(wish, settings.login, asking), 'granted')
   }
 
-  /**
-   * A new grant, by whatever way the user has given.
-   *
-   * @param origin `granted` when a refusal has just asked for it: only then is a second refusal of the same token hopeless.
-   */
-  async function obtain(
-    wish: AuthorizationWish,
-    asking: () => void,
-    origin: AccessToken['origin'] = 'granted',
-    login: Login | undefined = settings.login
-  ): Promise<AccessToken> {
-    const { grant } = settings
-    if (!grant && !login) throw errors.required()
-    // Without a pause, every request after a no would open another tab, or send a rejected assertion again.
-    if (lastNo && Math.abs(now() - lastNo.atMs) < pauseMs) throw lastNo.error
-    try {
-      if (grant && grant.interactive !== true) return grantedToken(await authorizeByGrant(context, grant, wish), origin)
-      return grantedToken(await withinLoginTime(wish, asking, login), origin)
-    } catch (error) {
-      if (isRefusal(error)) lastNo = { atMs: now(), error }
-      throw error
-    }
-  }
-
-  async function withinLoginTime(wish: AuthorizationWish, asking: () => void, login: Login | undefined): Promise<AuthorizationOutcome> {
-    asking()
-    const limit = AbortSignal.timeout(settings.loginTimeoutMs)
-    const bounded = { ...wish, signal: wish.signal ? AbortSignal.any([wish.signal, limit]) : limit }
-    const { grant } = settings
-    let asked = grant !== undefined
-    const watched = watching(login, () => {
-      asked = true
-    })
-    try {
-      return await (grant ? loginByGrant(context, grant, bounded) : authorizeByLogin(context, watched, bounded))
-    } catch (error) {
-      const failure = limit.aborted && codeOf(error) !== 'MCPAUTH_LOGIN_FAILED' ? errors.tookTooLong() : error
-      if (asked) lastNo = { atMs: now(), error: failure }
-      throw failure
-    }
-  }
-
-  function grantedToken({ kind, record }: AuthorizationOutcome, origin: AccessToken['origin']): AccessToken {
-    unsaved = refused = quiet = lastNo = undefined
+  /** @param origin `granted` when a refusal has just asked for it: only then is a second refusal of the same token hopeless. */
+  function granted({ kind, record }: AuthorizationOutcome, origin: AccessToken['origin']): AccessToken {
+    reset()
     return hold(record, kind === 'granted' ? origin : 'stored') as AccessToken
   }
 
@@ -378,8 +267,8 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       registerAnew: given.newRegistration === true,
       signal: given.signal
     }
-    lastNo = undefined
-    const flight = flights.join(`login:${given.scope ?? ''}`, (asking) => obtain(wish, asking, 'stored', strategy))
+    forgetNo()
+    const flight = flights.join(`login:${given.scope ?? ''}`, async (asking) => granted(await obtain(wish, strategy, asking), 'stored'))
     await waitFor(flight, { waiter: given.signal, personMs: settings.loginTimeoutMs + pauseMs, tooLong: errors.tookTooLong })
     return await status()
   }
@@ -394,32 +283,13 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       },
       { deadlineMs: 180_000 }
     )
-    held = unsaved = undefined
+    held = undefined
+    reset()
     loaded = true
   }
 
   async function status(): Promise<OAuthStatus> {
     return statusOf(settings, await store.read(key))
-  }
-
-  function keepFresh(): Disposable {
-    let over = false
-    let timer: NodeJS.Timeout | undefined
-    async function tick(): Promise<void> {
-      await Promise.resolve()
-        .then(current)
-        .catch(() => undefined)
-      const waitMs = held ? Math.max(pauseMs, held.renewAtMs - now()) : 60_000
-      // Never longer than a minute: a timer stands still while the machine sleeps.
-      if (!over) timer = setTimeout(() => void tick(), Math.min(waitMs, 60_000)).unref()
-    }
-    void tick()
-    return {
-      [Symbol.dispose]: () => {
-        over = true
-        clearTimeout(timer)
-      }
-    }
   }
 
   function authorize(token: AccessToken, request: { method: string; url: URL }): Record<string, string> {
@@ -433,7 +303,19 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   }
 
   const schemes = settings.dpop ? ['dpop', 'bearer'] : ['bearer']
-  return { server: settings.server, schemes, attach, current, renew, authorize, observe, login, logout, status, keepFresh }
+  return {
+    server: settings.server,
+    schemes,
+    attach: way.attach,
+    current,
+    renew,
+    authorize,
+    observe,
+    login,
+    logout,
+    status,
+    keepFresh: () => keepFresh(current, () => (held ? Math.max(pauseMs, held.renewAtMs - now()) : Number.POSITIVE_INFINITY))
+  }
 }
 
 function hasTokens(record: TokenRecord | undefined): boolean {
@@ -443,28 +325,6 @@ function hasTokens(record: TokenRecord | undefined): boolean {
 /** RFC 6749 §5.2: the registration is gone. */
 function isForgottenClient(error: OAuthResponseError | undefined): boolean {
   return error?.error === 'invalid_client' || error?.error === 'unauthorized_client'
-}
-
-/** A no, as against a server that cannot answer now. */
-function isRefusal(error: unknown): boolean {
-  if (error instanceof OAuthResponseError) return error.status >= 400 && error.status < 500
-  return codeOf(error) === 'MCPAUTH_LOGIN_FAILED' || codeOf(error) === 'MCPAUTH_REGISTRATION_FAILED'
-}
-
-/** A login that says when it sends the person somewhere. */
-function watching(login: Login | undefined, asking: () => void): Login {
-  return async () => {
-    const open = await (login as Login)()
-    return {
-      redirectUri: open.redirectUri,
-      ask: (url, state, signal) => {
-        asking()
-        return open.ask(url, state, signal)
-      },
-      finish: (problem) => open.finish?.(problem),
-      close: () => open.close?.()
-    }
-  }
 }
 
 function codeOf(error: unknown): string | undefined {

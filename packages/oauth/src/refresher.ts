@@ -1,0 +1,77 @@
+import { type AccessToken, publish, type TokenRecord } from '@mcpauth/core'
+import { createFlights } from './flights.ts'
+import { OAuthResponseError } from './oauth-response-error.ts'
+import type { Settings } from './options.ts'
+import type { RecordRefresh } from './record-refresh.ts'
+import { type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
+import { refreshIsolated } from './refresh-isolation.ts'
+
+/** The refreshes of one process: one per generation, and none where it can only do harm. */
+export interface Refresher {
+  refresh(stale: AccessToken | undefined, mayRefresh: (record: TokenRecord) => Promise<boolean>): Promise<RefreshOutcome>
+  /** A refresh token that its server has refused twice, without saying that it is dead. */
+  isWornOut(refreshToken: string | undefined): boolean
+  /** A refreshed record that could not be written yet, and is newer than the stored one. */
+  unsaved(): TokenRecord | undefined
+  /** There is a new grant: what was known about the old one counts no more. */
+  reset(): void
+}
+
+/** A server may ask to be left alone, but not for ever; in milliseconds. */
+const longestPauseMs = 300_000
+
+/** Makes the refresher of one token source. */
+export function refresher(settings: Settings, { send }: RecordRefresh): Refresher {
+  const { store, key, now } = settings
+  const flights = createFlights<RefreshOutcome>()
+  let unsaved: TokenRecord | undefined
+  let refused: { refreshToken: string; times: number } | undefined
+  /** A server that asked to be left alone. */
+  let quiet: { untilMs: number; error: unknown } | undefined
+
+  async function refresh(stale: AccessToken | undefined, mayRefresh: (record: TokenRecord) => Promise<boolean>): Promise<RefreshOutcome> {
+    if (quiet && now() < quiet.untilMs) throw quiet.error
+    const task = { store, key, stale, now, unsaved: () => unsaved, mayRefresh, send }
+    const isolated = settings.refreshIsolation === 'process'
+    const flight = flights.join(`${stale?.generation ?? 'none'}`, async () =>
+      noted(await (isolated ? refreshIsolated(task, settings) : refreshOnce(task)))
+    )
+    try {
+      return await flight.promise
+    } catch (error) {
+      const waitMs = error instanceof OAuthResponseError ? error.retryAfterMs : undefined
+      if (waitMs !== undefined) quiet = { untilMs: now() + Math.min(waitMs, longestPauseMs), error }
+      throw error
+    }
+  }
+
+  /** Once per refresh, however many wait for it. */
+  function noted(outcome: RefreshOutcome): RefreshOutcome {
+    if (outcome.kind !== 'impossible') publish(`mcpauth:token:${outcome.kind}`, { server: key.url, generation: outcome.record.generation })
+    if (outcome.kind === 'refreshed') {
+      unsaved = outcome.saved ? undefined : outcome.record
+      if (!outcome.saved) saveLater(store, key, () => unsaved, whenSaved)
+    }
+    if (outcome.kind === 'impossible') {
+      const refreshToken = outcome.record?.refresh_token
+      if (outcome.why === 'dead') unsaved = undefined
+      if (outcome.why === 'refused' && refreshToken !== undefined) {
+        refused = { refreshToken, times: refused?.refreshToken === refreshToken ? refused.times + 1 : 1 }
+      }
+    }
+    return outcome
+  }
+
+  function whenSaved(record: TokenRecord): void {
+    if (unsaved === record) unsaved = undefined
+  }
+
+  return {
+    refresh,
+    isWornOut: (refreshToken) => refused !== undefined && refused.refreshToken === refreshToken && refused.times >= 2,
+    unsaved: () => unsaved,
+    reset: () => {
+      unsaved = refused = quiet = undefined
+    }
+  }
+}
