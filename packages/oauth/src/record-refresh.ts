@@ -62,12 +62,18 @@ export function recordRefresh({ settings, discovery, network, proofs }: Authoriz
 
   /** Where the tokens came from. A record that does not say was written elsewhere: then only the user's word, or the server's own origin, will do. */
   async function serverOf(record: TokenRecord): Promise<AuthorizationServer> {
-    const endpoint = record.token_endpoint ?? tokenUrl
+    const endpoint = isBound(record) ? record.token_endpoint : tokenUrl
     if (endpoint !== undefined) return { issuer: record.issuer ?? new URL(endpoint).origin, token_endpoint: endpoint }
     const challenge = { url: undefined, allowForeign: false, refused: true }
     const { authorizationServer } = await findTarget(settings, discovery, challenge, record.issuer)
     if (!belongsToIssuer(record, [authorizationServer.issuer], server)) throw errors.notRenewable()
     return authorizationServer
+  }
+
+  /** An endpoint without its issuer could be anyone's, unless the user names the same one or it is the server's own. */
+  function isBound({ issuer, token_endpoint }: TokenRecord): boolean {
+    if (token_endpoint === undefined || !URL.canParse(token_endpoint)) return false
+    return issuer !== undefined || token_endpoint === tokenUrl || new URL(token_endpoint).origin === server.origin
   }
 
   return { isOurs, isStillOurs, send }

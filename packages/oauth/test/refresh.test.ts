@@ -303,6 +303,27 @@ test.each([
   expect(JSON.stringify(world.as.seen)).not.toContain('the-refresh-token-of-elsewhere')
 })
 
+test.each([1, undefined])(
+  'T12: a token endpoint that a cache file names without an issuer receives nothing (expiry %s)',
+  async (expires_at_unix) => {
+    await using evil = await scene()
+    await using world = await scene()
+    const store = memoryStore()
+    const record = {
+      access_token: 'old-access-token',
+      refresh_token: 'the-refresh-token-of-the-file',
+      token_endpoint: `${evil.as.origin}/token`,
+      client: { client_id: 'c' },
+      ...(expires_at_unix === undefined ? {} : { expires_at_unix })
+    }
+    await store.transact(keyOf(world.mcp), (held) => held.write(record), { deadlineMs: 1000 })
+    await expect(world.post(world.fetchWith(oauthTokens(world.mcp.url, { store })))).rejects.toMatchObject({
+      code: 'MCPAUTH_LOGIN_REQUIRED'
+    })
+    expect(evil.as.seen).toHaveLength(0)
+  }
+)
+
 test('T2: a token URL given by hand that is not the record’s never receives its refresh token', async () => {
   await using other = await scene()
   await using world = await expired()
