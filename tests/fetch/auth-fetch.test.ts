@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { inspect } from 'node:util'
 import { type AccessToken, authFetch, fetchDispatcher, type TokenSource } from '@mcpauth/core'
 import { withRefreshOn401 } from '@mcpauth/refresh-on-401'
 import { Agent } from 'undici'
@@ -190,6 +191,17 @@ test.each(['not a URL', 'https://user:the-secret-password@mcp.example.com/'])(
     expect(String(error)).not.toContain('the-secret-password')
   }
 )
+
+test.each<[string, Record<string, string>]>([
+  ['name', { 'the secret\nin-a-name': 'x' }],
+  ['value', { 'x-key': 'the secret\nin-a-value' }]
+])('T13 a header that cannot be sent is refused without quoting its %s', async (_what, headers) => {
+  await using server = await httpServer((_request, response) => response.end())
+  await using fetch = authFetch([])
+  const error = await fetch(server.url, { headers }).catch((reason: unknown) => reason)
+  expect(error).toMatchObject({ code: 'MCPAUTH_INVALID_OPTION' })
+  expect(inspect(error, { showHidden: true, depth: null })).not.toContain('the secret')
+})
 
 test.each([
   ['dispatcher', { dispatcher: {} }],

@@ -74,19 +74,29 @@ const misplaced: Record<string, () => Interceptor | Interceptor[]> = {
     })
 }
 
-test.each(Object.entries(misplaced))('T13: %s is in no error', async (_title, make) => {
+/** Only the server's challenge makes OAuth look for its client secret. */
+const asksTheServerFirst = new Set(['a client secret function that throws'])
+
+test.each(Object.entries(misplaced))('T13 T16: %s is in no error, and nothing was sent', async (title, make) => {
   let seen: string
+  let sent = 0
+  const counting: Interceptor = (dispatch) => (options, handler) => {
+    sent += 1
+    return dispatch(options, handler)
+  }
   try {
-    const fetch = authFetch(([] as Interceptor[]).concat(make(), refusing))
+    const fetch = authFetch(([] as Interceptor[]).concat(make(), counting, refusing))
     seen = everythingOf(await fetch(url, { method: 'POST', body: '{}' }))
   } catch (error) {
     seen = everythingOf(error)
   }
   expect(leaksIn(seen, canaries)).toEqual([])
+  if (!asksTheServerFirst.has(title)) expect(sent).toBe(0)
 })
 
 test.each([
   ['a URL that is none', (fetch: typeof globalThis.fetch) => fetch(`https://u:${canary}@h:port/`)],
+  ['a header with a strange name', (fetch: typeof globalThis.fetch) => fetch(url, { headers: { [`${canary}\n`]: 'x' } })],
   ['a header with a line break', (fetch: typeof globalThis.fetch) => fetch(url, { headers: { 'X-Key': `${canary}\n` } })],
   ['a password in the URL', (fetch: typeof globalThis.fetch) => fetch(`https://u:${canary}@mcp.example.invalid/mcp`)]
 ])('T13: authFetch given %s says so without it', async (_title, send) => {

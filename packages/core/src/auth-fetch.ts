@@ -158,10 +158,11 @@ function bodyBytes(body: unknown): Uint8Array | undefined {
   return body instanceof URLSearchParams ? Buffer.from(String(body)) : knownBytes(body)
 }
 
-/** Our own error from inside fetch's `TypeError: fetch failed`; any other as it is. */
+/** Our own error from inside fetch's `TypeError: fetch failed`. What is wrong with a header quotes it, and a header may hold a secret; any other as it is. */
 function ownError(error: unknown): unknown {
-  const cause = error instanceof Error ? error.cause : undefined
-  return McpAuthError.is(cause) ? cause : error
+  if (!(error instanceof TypeError)) return error
+  if (McpAuthError.is(error.cause)) return error.cause
+  return /header/i.test(error.message) ? invalidOption('init.headers', 'holds a name or a value that cannot be sent') : error
 }
 
 function checkOptions({ dispatcher, authorizationServerDispatcher, headersTimeoutMs }: AuthFetchOptions): void {

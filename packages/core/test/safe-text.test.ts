@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { safeText } from '../src/safe-text.ts'
 import { secrets } from '../src/secret-registry.ts'
 
-const corpus = join(process.env['MCPAUTH_VECTORS'] ?? '../shared/vectors', 'hostile/terminal.json')
+const corpus = join(process.env.MCPAUTH_VECTORS ?? '../shared/vectors', 'hostile/terminal.json')
 // Written as a property of code points, not as the expression under test.
 const isHarmless = (text: string): boolean =>
   [...text].every((character) => {

@@ -97,7 +97,7 @@ async function fromChain(env: Environment): Promise<AwsCredentials> {
 const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing, trace: nothing }
 function nothing(): void {}
 
-/** Printable, without spaces: they stand in headers. */
+/** Printable, without spaces: they stand in headers, and a secret with a line break would sign what no service accepts. */
 const headerSafe = /^[\x21-\x7e]+$/
 
 function checked(given: AwsCredentials, name: string): AwsCredentials {
@@ -105,7 +105,7 @@ function checked(given: AwsCredentials, name: string): AwsCredentials {
   const bad =
     typeof accessKeyId !== 'string' || !headerSafe.test(accessKeyId)
       ? 'accessKeyId'
-      : typeof secretAccessKey !== 'string' || secretAccessKey === ''
+      : typeof secretAccessKey !== 'string' || !headerSafe.test(secretAccessKey)
         ? 'secretAccessKey'
         : sessionToken !== undefined && (typeof sessionToken !== 'string' || !headerSafe.test(sessionToken))
           ? 'sessionToken'
