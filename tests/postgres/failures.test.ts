@@ -152,7 +152,7 @@ describe('a lock that cannot be had', () => {
     await waiter
     expect(await plain().read(key)).toMatchObject({ access_token: 'second' })
     const client = await hostile.connect()
-    await lockRow(client, rowOf(key), 1_000)
+    await lockRow(client, rowOf(key), { waitMs: 1_000 })
     await expect(client.query('SHOW synchronous_commit')).resolves.toMatchObject({ rows: [{ synchronous_commit: 'on' }] })
     await client.query('ROLLBACK')
     await expect(client.query('SHOW synchronous_commit')).resolves.toMatchObject({ rows: [{ synchronous_commit: 'off' }] })
@@ -248,8 +248,8 @@ describe('a connection that is lost', () => {
     const [frozen, next] = [await pool.connect(), await pool.connect()]
     const ended = once(frozen, 'error')
     frozen.on('error', () => undefined)
-    await lockRow(frozen, row, 5_000, 100)
-    await expect(lockRow(next, row, 5_000)).resolves.toBeUndefined()
+    await lockRow(frozen, row, { waitMs: 5_000, idleMs: 100 })
+    await expect(lockRow(next, row, { waitMs: 5_000 })).resolves.toBeUndefined()
     await expect(next.query('SHOW idle_in_transaction_session_timeout')).resolves.toMatchObject({
       rows: [{ idle_in_transaction_session_timeout: '3min' }]
     })

@@ -83,6 +83,24 @@ describe.skipIf(pgbouncer === undefined)('behind PgBouncer in transaction mode (
     expect(rows).toEqual([])
   })
 
+  test('those who wait for a frozen holder leave server connections to other keys', async () => {
+    const key = freshKey()
+    const worker = fork(new URL('./refreshing-worker.ts', import.meta.url))
+    await once(worker, 'message')
+    worker.send({ config: pooler.config, key, encryptionKey, hold: true })
+    await once(worker, 'message')
+    worker.kill('SIGSTOP')
+    const waiters = Array.from({ length: poolSize * 2 }, () =>
+      postgresStore({ pool, encryptionKey: () => encryptionKey }).transact(key, async () => 'after it', deadline)
+    )
+    await expect
+      .poll(async () => (await direct.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")).rows.length)
+      .toBe(poolSize - 1)
+    await expect(store.transact(freshKey(), async () => 'meanwhile', deadline)).resolves.toBe('meanwhile')
+    worker.kill('SIGKILL')
+    await expect(Promise.all(waiters)).resolves.toEqual(waiters.map(() => 'after it'))
+  }, 60_000)
+
   test('a login holds none of its connections while a person takes minutes', async () => {
     const logins = Array.from({ length: poolSize * 2 }, () => freshKey())
     const gate = Promise.withResolvers<void>()

@@ -9,6 +9,12 @@ import { lockRow, maxIdleMs, rowTimeout } from './row-lock.ts'
 /** How long a database that restarts or fails over is waited for. */
 const patienceMs = 30_000
 
+/**
+ * How long a waiter stands in the database's own queue before it gives its connection back for a while. Behind a pooler, those who wait for one frozen holder
+ * would else have all connections, and nobody could refresh anything else.
+ */
+const queueMs = 2_000
+
 /** A row's lock, and the connection that is pinned by it. */
 export interface HeldConnection {
   /** What stood in the row when its lock was taken; while it is held nobody changes it. */
@@ -33,22 +39,29 @@ export async function holdRow(pool: Pool, row: RowName, options: TransactOptions
   const left = (): number => deadlineMs - (performance.now() - started)
   for (let pauseMs = 50; ; pauseMs = Math.min(pauseMs * 2, 500)) {
     waiter?.throwIfAborted()
-    const attempt = takeOnce(pool, row, Math.max(1, left()), onLost)
+    const attempt = takeOnce(pool, row, options, Math.max(1, left()), onLost)
     try {
       return await unlessAborted(attempt, waiter, (late) => late.release())
     } catch (error) {
       waiter?.throwIfAborted()
-      const waited = performance.now() - started + pauseMs
-      if (!isPassing(error) || waited > patienceMs || left() <= pauseMs) throw unavailable(error)
-      // All who lost their connections at the same moment must not come back at the same moment.
+      const isQueued = McpAuthError.is(error) && error.code === 'MCPAUTH_LOCK_TIMEOUT'
+      const isAway = isPassing(error) && performance.now() - started + pauseMs <= patienceMs
+      if (!(isQueued || isAway) || left() <= pauseMs) throw unavailable(error)
+      // All who left at the same moment must not come back at the same moment.
       await sleep(pauseMs * (0.5 + Math.random()))
     }
   }
 }
 
-async function takeOnce(pool: Pool, row: RowName, deadlineMs: number, onLost: () => void): Promise<HeldConnection> {
+async function takeOnce(
+  pool: Pool,
+  row: RowName,
+  { deadlineMs }: TransactOptions,
+  leftMs: number,
+  onLost: () => void
+): Promise<HeldConnection> {
   const started = performance.now()
-  const client = await connect(pool, row, deadlineMs)
+  const client = await connect(pool, row, deadlineMs, leftMs)
   let broken: Error | undefined
   let released = false
   function onError(error: Error): void {
@@ -68,13 +81,15 @@ async function takeOnce(pool: Pool, row: RowName, deadlineMs: number, onLost: ()
     try {
       return await queries()
     } catch (error) {
-      broken ??= error as Error
+      // Errors of our own come after a ROLLBACK.
+      if (!McpAuthError.is(error)) broken ??= error as Error
       giveBack()
       throw error
     }
   }
 
-  const found = await run(() => lockRow(client, row, Math.max(1, deadlineMs - (performance.now() - started))))
+  const waitMs = Math.max(1, Math.min(queueMs, leftMs - (performance.now() - started)))
+  const found = await run(() => lockRow(client, row, { waitMs, deadlineMs }))
   const idleSince = performance.now()
   return {
     found,
@@ -98,9 +113,9 @@ async function takeOnce(pool: Pool, row: RowName, deadlineMs: number, onLost: ()
 }
 
 /** A connection of the pool. The pool itself may wait for ever for one. */
-async function connect(pool: Pool, row: RowName, deadlineMs: number): Promise<PoolClient> {
+async function connect(pool: Pool, row: RowName, deadlineMs: number, leftMs: number): Promise<PoolClient> {
   const late = new AbortController()
-  const timer = setTimeout(() => late.abort(poolTimeout(row, deadlineMs)), deadlineMs)
+  const timer = setTimeout(() => late.abort(poolTimeout(row, deadlineMs)), leftMs)
   try {
     return await unlessAborted(pool.connect(), late.signal, (client) => client.release())
   } finally {

@@ -1,9 +1,9 @@
 import { hostname } from 'node:os'
 import { McpAuthError, safeText } from '@mcpauth/core'
 import { describeKey } from '@mcpauth/token-store'
-import type { PoolClient } from 'pg'
+import type { PoolClient, QueryResult } from 'pg'
 import type { SealedRecord } from './encryption.ts'
-import { limited, statementMs } from './reachable.ts'
+import { limited } from './reachable.ts'
 import { type FoundRow, type RowName, sealedIn } from './record-rows.ts'
 
 /**
@@ -26,25 +26,38 @@ function tagOf({ name }: RowName): string {
   return `mcpauth ${/[0-9a-f]{64}/.exec(name)?.[0].slice(0, 16)} `
 }
 
+interface RowLockOptions {
+  /** In the database's queue. */
+  waitMs: number
+  /** In all, for the words of the error. */
+  deadlineMs?: number
+  idleMs?: number
+}
+
 /**
  * Opens a transaction that holds a row alone, makes the row when it is not there yet, and returns what stands in it.
  *
- * @throws `MCPAUTH_LOCK_TIMEOUT` naming the holder. Whatever it throws, the connection is in an unknown state: do not give it back to others.
+ * @throws `MCPAUTH_LOCK_TIMEOUT` naming the holder. After any other error the connection is in an unknown state: do not give it back to others.
  */
-export async function lockRow(client: PoolClient, row: RowName, deadlineMs: number, idleMs = maxIdleMs): Promise<SealedRecord | undefined> {
-  const until = performance.now() + deadlineMs
+export async function lockRow(
+  client: PoolClient,
+  row: RowName,
+  { waitMs, deadlineMs = waitMs, idleMs = maxIdleMs }: RowLockOptions
+): Promise<SealedRecord | undefined> {
+  const until = performance.now() + waitMs
   const left = (): number => Math.max(1, Math.ceil(until - performance.now()))
-  await client.query(limited(opening(client, row, left(), idleMs), undefined, Math.min(statementMs, left() + graceMs)))
+  const look = `SELECT key_id, record FROM mcpauth_records WHERE name = ${client.escapeLiteral(row.name)} FOR UPDATE`
+  // One message, one round trip: a row's lock is what everybody else waits for.
+  let statements = `${opening(client, row, left(), idleMs)}; ${look}`
   try {
     for (;;) {
-      const { rows } = await client.query<FoundRow>(
-        limited('SELECT key_id, record FROM mcpauth_records WHERE name = $1 FOR UPDATE', [row.name], left() + graceMs)
-      )
-      if (rows[0]) return sealedIn(rows[0])
+      const results = (await client.query(limited(statements, undefined, left() + graceMs))) as unknown as readonly QueryResult<FoundRow>[]
+      const found = results.at(-1)?.rows[0]
+      if (found) return sealedIn(found)
       // Nobody's row can be locked: make it, or wait for whoever is making it, and look again; a row can also go between two looks.
       const insert = 'INSERT INTO mcpauth_records (name, kind, key) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING'
       await client.query(limited(insert, [row.name, row.kind, row.key], left() + graceMs))
-      await client.query(limited(`SET LOCAL lock_timeout = ${left()}`))
+      statements = `SET LOCAL lock_timeout = ${left()}; ${look}`
     }
   } catch (error) {
     if ((error as { code?: unknown }).code !== '55P03' /* lock_not_available */) throw error

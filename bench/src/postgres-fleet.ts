@@ -1,0 +1,169 @@
+// 100,000 agents on 1,000 hosts, one PostgreSQL: how many refreshes a second, how many connections, how busy. node bench/src/postgres-fleet.ts [--seed N]
+// The same seed gives the same figures. Costs are those that `./dev bench postgres` measured; pass others with --read-us, --look-us, --refresh-us.
+import { parseArgs } from 'node:util'
+
+interface Costs {
+  /** Milliseconds of database work. */
+  look: number
+  refresh: number
+}
+
+interface Fleet {
+  name: string
+  agents: number
+  hosts: number
+  /** Different logins; the agents are dealt to them in turn, host by host. */
+  logins: number
+  /** Seconds in which all of them got their first tokens. */
+  startSpreadSeconds: number
+}
+
+const lifetimeSeconds = 3_600
+const aheadSeconds = 60
+/** Each agent sends a request every so often, at random. */
+const meanPauseSeconds = 10
+const hoursSimulated = 3
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    'look-us': { type: 'string', default: '1300' },
+    'refresh-us': { type: 'string', default: '3700' }
+  }
+})
+const costs: Costs = { look: Number(values['look-us']) / 1000, refresh: Number(values['refresh-us']) / 1000 }
+
+const fleets: readonly Fleet[] = [
+  {
+    name: 'a login of its own for each agent, started over an hour',
+    agents: 100_000,
+    hosts: 1_000,
+    logins: 100_000,
+    startSpreadSeconds: 3_600
+  },
+  { name: 'the same, all started within a minute', agents: 100_000, hosts: 1_000, logins: 100_000, startSpreadSeconds: 60 },
+  { name: 'a login for each host, a process for each agent', agents: 100_000, hosts: 1_000, logins: 1_000, startSpreadSeconds: 3_600 },
+  { name: 'a login for each host, all started within a minute', agents: 100_000, hosts: 1_000, logins: 1_000, startSpreadSeconds: 60 },
+  { name: 'one login for everybody', agents: 100_000, hosts: 1_000, logins: 1, startSpreadSeconds: 60 }
+]
+
+console.log(
+  `tokens live ${lifetimeSeconds} s and are refreshed ${aheadSeconds} s ahead; an agent sends every ${meanPauseSeconds} s on average; the authorization server takes 80 ms in the median, 600 ms in 1 of 100`
+)
+console.log(
+  `a refresh costs the database ${costs.refresh} ms, a look at a row that was refreshed already ${costs.look} ms; ${hoursSimulated} h; seed ${values.seed}\n`
+)
+for (const fleet of fleets) report(fleet, simulate(fleet, costs, randomFrom(Number(values.seed))))
+
+interface Load {
+  refreshes: number
+  looks: number
+  peakRefreshesPerSecond: number
+  peakLooksPerSecond: number
+  /** Connections in a transaction at once. */
+  peakConnections: number
+  /** Share of one second, of one core of the database, at the busiest second. */
+  peakBusy: number
+  /** Longest wait for a row, in milliseconds. */
+  longestWaitMs: number
+}
+
+/** Each login's refresh is the first request after its time has come; every other agent of that login takes a look at its own next request. */
+function simulate({ agents, logins, startSpreadSeconds }: Fleet, { look, refresh }: Costs, random: () => number): Load {
+  const members = agents / logins
+  const seconds = hoursSimulated * 3_600
+  const refreshesIn = new Uint32Array(seconds + 60)
+  const looksIn = new Uint32Array(seconds + 60)
+  const changes: [atMs: number, by: 1 | -1][] = []
+  let [refreshes, looks, longestWaitMs] = [0, 0, 0]
+  for (let login = 0; login < logins; login += 1) {
+    let issuedAt = random() * startSpreadSeconds
+    for (;;) {
+      const due = issuedAt + lifetimeSeconds - aheadSeconds
+      // The soonest of so many random pauses.
+      const first = due + exponential(random, meanPauseSeconds / members)
+      if (first >= seconds) break
+      const asked = authorizationServerMs(random)
+      const held = refresh + asked
+      refreshes += 1
+      count(refreshesIn, first)
+      changes.push([first * 1000, 1], [first * 1000 + held, -1])
+      let freeAt = first * 1000 + held
+      const arrivals = Array.from({ length: members - 1 }, () => (first + exponential(random, meanPauseSeconds)) * 1000).sort(
+        (a, b) => a - b
+      )
+      for (const arrival of arrivals) {
+        // The row is had by one after the other.
+        freeAt = Math.max(freeAt, arrival) + look
+        longestWaitMs = Math.max(longestWaitMs, freeAt - arrival)
+        looks += 1
+        count(looksIn, arrival / 1000)
+        changes.push([arrival, 1], [freeAt, -1])
+      }
+      issuedAt = first + held / 1000
+    }
+  }
+  const peakBusy = refreshesIn.reduce(
+    (most, count, second) => Math.max(most, (count * refresh + (looksIn[second] as number) * look) / 1000),
+    0
+  )
+  return {
+    refreshes,
+    looks,
+    peakRefreshesPerSecond: Math.max(...refreshesIn),
+    peakLooksPerSecond: Math.max(...looksIn),
+    peakConnections: mostAtOnce(changes),
+    peakBusy,
+    longestWaitMs
+  }
+}
+
+function count(perSecond: Uint32Array, atSeconds: number): void {
+  const second = Math.floor(atSeconds)
+  if (second < perSecond.length) perSecond[second] = (perSecond[second] as number) + 1
+}
+
+function mostAtOnce(changes: [atMs: number, by: 1 | -1][]): number {
+  changes.sort((a, b) => a[0] - b[0] || a[1] - b[1])
+  let [now, most] = [0, 0]
+  for (const [, by] of changes) {
+    now += by
+    most = Math.max(most, now)
+  }
+  return most
+}
+
+function report({ name }: Fleet, load: Load): void {
+  const seconds = hoursSimulated * 3_600
+  console.log(name)
+  console.log(`  refreshes   ${(load.refreshes / seconds).toFixed(2)} a second, ${load.peakRefreshesPerSecond} in the busiest`)
+  console.log(
+    `  looks       ${(load.looks / seconds).toFixed(2)} a second, ${load.peakLooksPerSecond} in the busiest; longest wait ${load.longestWaitMs.toFixed(0)} ms`
+  )
+  console.log(`  connections ${load.peakConnections} in a transaction at once`)
+  console.log(`  database    ${(load.peakBusy * 100).toFixed(1)} % of one connection's time in the busiest second\n`)
+}
+
+function authorizationServerMs(random: () => number): number {
+  // Log-normal: median 80 ms, 99 of 100 below 600 ms.
+  return 80 * Math.exp(0.866 * normal(random))
+}
+
+function exponential(random: () => number, mean: number): number {
+  return -Math.log(1 - random()) * mean
+}
+
+function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+}
+
+/** Mulberry32: 32 bits of state are plenty for a load figure, and everybody gets the same. */
+function randomFrom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
