@@ -3,7 +3,8 @@ import type { Settings } from './options.ts'
 
 /** The errors that a person can do something about, each with the command that does it. */
 export interface LoginErrors {
-  required(): McpAuthError
+  /** @param why What made the stored tokens useless. */
+  required(why?: McpAuthError): McpAuthError
   /** The person has not finished yet. */
   pending(): McpAuthError
   /** The person never finished. */
@@ -22,10 +23,15 @@ export function loginErrors({ server, key }: Pick<Settings, 'server' | 'key'>): 
   }
 
   return {
-    required: () =>
-      new McpAuthError('MCPAUTH_LOGIN_REQUIRED', `${server.host} needs a login, and there is no usable token`, {
-        hint: `run: ${command()} (in code: pass login: browserLogin())`
-      }),
+    required: (why) =>
+      new McpAuthError(
+        'MCPAUTH_LOGIN_REQUIRED',
+        `${server.host} needs a login, and there is no usable token${why ? ` (${why.message})` : ''}`,
+        {
+          hint: `run: ${command()} (in code: pass login: browserLogin())`,
+          cause: why
+        }
+      ),
     pending: () =>
       new McpAuthError('MCPAUTH_LOGIN_PENDING', `the login to ${server.host} is not finished; this request has not been sent`, {
         hint: 'finish the login and try again; call login() before connect() to wait as long as it takes'

@@ -223,7 +223,9 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       const outcome = await refresh(stale, mayRefresh)
       const token = taken(outcome)
       if (token) return token
-      registerAnew = outcome.kind === 'impossible' && isForgottenClient(outcome.error)
+      const why = outcome.kind === 'impossible' ? outcome.error : undefined
+      if (!settings.grant && !settings.login) throw errors.required(why)
+      registerAnew = isForgottenClient(why)
     }
     return granted(await obtain({ challenges, refused: true, stale, registerAnew }, settings.login, asking), 'granted')
   }

@@ -236,6 +236,19 @@ test.each(['invalid_request', 'unauthorized_client', 'access_denied', 'something
   }
 )
 
+test('a login that is required says why the stored tokens were of no use', async () => {
+  await using world = await expired()
+  world.as.overrides.set(
+    '/token',
+    onRefresh(() => ({ status: 400, body: { error: 'invalid_grant', error_description: 'the grant was revoked' } }))
+  )
+  await expect(world.post(world.fetchWith(oauthTokens(world.mcp.url, { store: world.store })))).rejects.toMatchObject({
+    code: 'MCPAUTH_LOGIN_REQUIRED',
+    message: expect.stringContaining('the grant was revoked'),
+    cause: expect.objectContaining({ error: 'invalid_grant' })
+  })
+})
+
 test('a dead refresh token that is answered with a bare 401 leads to a login too', async () => {
   await using world = await expired()
   world.as.overrides.set(
