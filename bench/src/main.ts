@@ -1,7 +1,8 @@
-// ./dev bench [requests] [costs] [signing] [redactor]: all tables, or those that are named.
+// ./dev bench [requests] [costs] [postgres] [signing] [redactor]: all tables, or those that are named.
 const tables: Readonly<Record<string, () => Promise<void>>> = {
   requests: async () => (await import('./requests.ts')).requestsBench(),
   costs: async () => (await import('./costs.ts')).costsBench(),
+  postgres: async () => (await import('./postgres.ts')).postgresBench(),
   signing: async () => (await import('./signing.ts')).signingBench(),
   redactor: async () => (await import('./redactor.ts')).redactorBench()
 }
