@@ -61,13 +61,20 @@ test('a short-lived token is renewed a fifth of its life ahead, not all the time
   let clock = Date.now()
   await using world = await scene()
   world.as.tokenFields = { expires_in: 10 }
-  const tokens = world.tokensWith({ now: () => clock })
+  const store = counting(world.store)
+  const tokens = world.tokensWith({ now: () => clock, store })
   await tokens.login()
   const first = tokens.current()
-  clock += 7_000
+  const { locks } = store
+  // The end is kept in whole seconds.
+  clock += 6_900
   expect(tokens.current()).toBe(first)
   await new Promise(setImmediate)
-  expect(world.as.refreshes).toBe(0)
+  expect(store.locks).toBe(locks)
+  clock += 2_000
+  expect(tokens.current()).toBe(first)
+  await new Promise(setImmediate)
+  expect(store.locks).toBe(locks + 1)
 })
 
 test('a background refresh that fails is not repeated with every request', async () => {
