@@ -6,7 +6,8 @@ import type { TokenSource } from './token-source.ts'
 export interface OAuthClientProvider {
   readonly redirectUrl: undefined
   readonly clientMetadata: { redirect_uris: string[]; client_name: string }
-  clientInformation(): undefined
+  discoveryState(): never
+  clientInformation(): never
   tokens(): Promise<{ access_token: string; token_type: string } | undefined>
   saveTokens(): never
   redirectToAuthorization(): never
@@ -16,37 +17,46 @@ export interface OAuthClientProvider {
 
 /** Options of {@link asOAuthClientProvider}. */
 export interface OAuthClientProviderOptions {
-  /** The MCP server, for the message that says how to log in. */
+  /** The MCP server, for the message that says how to log in. @default the source's own, if it has one */
   server?: string | URL
 }
 
 /**
  * A token source as the `OAuthClientProvider` of SDK v1 and of hosts that take only that (LangChain's adapters, most desktop hosts). Its `tokens()` is always
- * fresh and carries no refresh token, so that the SDK cannot rotate it behind our back; a refusal ends in `MCPAUTH_LOGIN_REQUIRED`.
- * Prefer {@link authFetch}: it mends a 401 instead of ending there.
+ * fresh and carries no refresh token, so that the SDK cannot rotate it behind our back; a refusal ends in `MCPAUTH_LOGIN_REQUIRED`, before the SDK has
+ * asked anyone anything. Prefer {@link authFetch}: it mends a 401 instead of ending there.
  *
  * @throws `MCPAUTH_LOGIN_REQUIRED` from whatever the SDK calls to start a flow.
  * @throws `MCPAUTH_UNSUPPORTED_TRANSPORT` from `tokens()`: DPoP cannot be carried here.
  */
-export function asOAuthClientProvider(tokens: TokenSource, options: OAuthClientProviderOptions = {}): OAuthClientProvider {
+export function asOAuthClientProvider(
+  tokens: TokenSource & { readonly server?: URL },
+  options: OAuthClientProviderOptions = {}
+): OAuthClientProvider {
+  const server = options.server ?? tokens.server
+  let given = false
+
   function loginRequired(): never {
-    const server = options.server === undefined ? 'the server' : String(options.server)
-    throw new McpAuthError('MCPAUTH_LOGIN_REQUIRED', `${server} wants a login`, {
-      hint: `run: npx @mcpauth/cli login ${options.server === undefined ? '<url>' : String(options.server)}`
+    const fact = `${server === undefined ? 'the server' : String(server)} ${given ? 'refuses the token' : 'wants a login'}`
+    throw new McpAuthError('MCPAUTH_LOGIN_REQUIRED', fact, {
+      hint: `run: npx @mcpauth/cli login ${server === undefined ? '<url>' : String(server)}`
     })
   }
 
   async function current(): Promise<{ access_token: string; token_type: string } | undefined> {
     const token = await tokens.current()
-    if (!token) return undefined
-    if (token.scheme !== 'Bearer') throw cannotCarryDPoP()
-    return { access_token: token.value, token_type: token.scheme }
+    if (token && token.scheme !== 'Bearer') throw cannotCarryDPoP()
+    given = token !== undefined
+    return token && { access_token: token.value, token_type: token.scheme }
   }
 
   return {
     redirectUrl: undefined,
     clientMetadata: { redirect_uris: [], client_name: 'mcpauth' },
-    clientInformation: () => undefined,
+    // What both SDKs ask for first when a server refuses: ending here, no authorization server hears of it.
+    discoveryState: loginRequired,
+    // For releases that do not know discoveryState.
+    clientInformation: loginRequired,
     tokens: current,
     saveTokens: loginRequired,
     redirectToAuthorization: loginRequired,
