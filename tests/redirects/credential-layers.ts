@@ -21,7 +21,7 @@ const token: AccessToken = { value: `${canary}-token`, scheme: 'DPoP', generatio
 const environment = { TOKEN: `${canary}-token`, KEY: `${canary}-key` }
 
 const { privateKey } = generateKeyPairSync('ed25519')
-const awsKeys = { accessKeyId: `${canary}-access-key`, secretAccessKey: 'never sent', sessionToken: `${canary}-session` }
+const awsKeys = { accessKeyId: `${canary}-access-key`, secretAccessKey: 'this-key-is-never-sent', sessionToken: `${canary}-session` }
 
 /** Every layer that sets headers, and those that are used together. */
 export const credentialLayers: readonly CredentialLayer[] = [

@@ -21,7 +21,7 @@ export async function withLease<T>(
   row: RowName,
   work: (lost: () => AbortSignal) => Promise<T>,
   options: TransactOptions,
-  seconds = leaseSeconds
+  seconds: number = leaseSeconds
 ): Promise<T> {
   const token = randomUUID()
   let renewedAt = await acquire(pool, row, token, options, seconds)
