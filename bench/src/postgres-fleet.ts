@@ -1,5 +1,5 @@
 // 100,000 agents on 1,000 hosts, one PostgreSQL: how many refreshes a second, how many connections, how busy. node bench/src/postgres-fleet.ts [--seed N]
-// The same seed gives the same figures. Costs are those that `./dev bench postgres` measured; pass others with --read-us, --look-us, --refresh-us.
+// The same seed gives the same figures. The costs are those that `./dev bench postgres` measured; pass others with --look-us and --refresh-us.
 import { parseArgs } from 'node:util'
 
 interface Costs {
@@ -27,8 +27,8 @@ const hoursSimulated = 3
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
-    'look-us': { type: 'string', default: '1300' },
-    'refresh-us': { type: 'string', default: '3700' }
+    'look-us': { type: 'string', default: '1500' },
+    'refresh-us': { type: 'string', default: '4700' }
   }
 })
 const costs: Costs = { look: Number(values['look-us']) / 1000, refresh: Number(values['refresh-us']) / 1000 }
@@ -55,6 +55,9 @@ console.log(
 )
 for (const fleet of fleets) report(fleet, simulate(fleet, costs, randomFrom(Number(values.seed))))
 
+/** A connection more in a transaction, or one less. */
+type Change = [atMs: number, by: 1 | -1]
+
 interface Load {
   refreshes: number
   looks: number
@@ -62,19 +65,21 @@ interface Load {
   peakLooksPerSecond: number
   /** Connections in a transaction at once. */
   peakConnections: number
-  /** Share of one second, of one core of the database, at the busiest second. */
+  /** The same on the busiest host: what a pool there needs. */
+  peakConnectionsOfHost: number
+  /** Seconds of database work in the busiest second. */
   peakBusy: number
   /** Longest wait for a row, in milliseconds. */
   longestWaitMs: number
 }
 
 /** Each login's refresh is the first request after its time has come; every other agent of that login takes a look at its own next request. */
-function simulate({ agents, logins, startSpreadSeconds }: Fleet, { look, refresh }: Costs, random: () => number): Load {
+function simulate({ agents, hosts, logins, startSpreadSeconds }: Fleet, { look, refresh }: Costs, random: () => number): Load {
   const members = agents / logins
   const seconds = hoursSimulated * 3_600
   const refreshesIn = new Uint32Array(seconds + 60)
   const looksIn = new Uint32Array(seconds + 60)
-  const changes: [atMs: number, by: 1 | -1][] = []
+  const changesOf = Array.from({ length: hosts }, (): Change[] => [])
   let [refreshes, looks, longestWaitMs] = [0, 0, 0]
   for (let login = 0; login < logins; login += 1) {
     let issuedAt = random() * startSpreadSeconds
@@ -87,18 +92,18 @@ function simulate({ agents, logins, startSpreadSeconds }: Fleet, { look, refresh
       const held = refresh + asked
       refreshes += 1
       count(refreshesIn, first)
-      changes.push([first * 1000, 1], [first * 1000 + held, -1])
+      changesOf[login % hosts]?.push([first * 1000, 1], [first * 1000 + held, -1])
       let freeAt = first * 1000 + held
       const arrivals = Array.from({ length: members - 1 }, () => (first + exponential(random, meanPauseSeconds)) * 1000).sort(
         (a, b) => a - b
       )
-      for (const arrival of arrivals) {
+      for (const [index, arrival] of arrivals.entries()) {
         // The row is had by one after the other.
         freeAt = Math.max(freeAt, arrival) + look
         longestWaitMs = Math.max(longestWaitMs, freeAt - arrival)
         looks += 1
         count(looksIn, arrival / 1000)
-        changes.push([arrival, 1], [freeAt, -1])
+        changesOf[(logins === 1 ? index : login) % hosts]?.push([arrival, 1], [freeAt, -1])
       }
       issuedAt = first + held / 1000
     }
@@ -112,7 +117,8 @@ function simulate({ agents, logins, startSpreadSeconds }: Fleet, { look, refresh
     looks,
     peakRefreshesPerSecond: Math.max(...refreshesIn),
     peakLooksPerSecond: Math.max(...looksIn),
-    peakConnections: mostAtOnce(changes),
+    peakConnections: mostAtOnce(changesOf.flat()),
+    peakConnectionsOfHost: Math.max(...changesOf.map(mostAtOnce)),
     peakBusy,
     longestWaitMs
   }
@@ -123,7 +129,7 @@ function count(perSecond: Uint32Array, atSeconds: number): void {
   if (second < perSecond.length) perSecond[second] = (perSecond[second] as number) + 1
 }
 
-function mostAtOnce(changes: [atMs: number, by: 1 | -1][]): number {
+function mostAtOnce(changes: Change[]): number {
   changes.sort((a, b) => a[0] - b[0] || a[1] - b[1])
   let [now, most] = [0, 0]
   for (const [, by] of changes) {
@@ -140,8 +146,8 @@ function report({ name }: Fleet, load: Load): void {
   console.log(
     `  looks       ${(load.looks / seconds).toFixed(2)} a second, ${load.peakLooksPerSecond} in the busiest; longest wait ${load.longestWaitMs.toFixed(0)} ms`
   )
-  console.log(`  connections ${load.peakConnections} in a transaction at once`)
-  console.log(`  database    ${(load.peakBusy * 100).toFixed(1)} % of one connection's time in the busiest second\n`)
+  console.log(`  connections ${load.peakConnections} in a transaction at once, ${load.peakConnectionsOfHost} of the busiest host`)
+  console.log(`  database    ${load.peakBusy.toFixed(2)} s of work in the busiest second\n`)
 }
 
 function authorizationServerMs(random: () => number): number {

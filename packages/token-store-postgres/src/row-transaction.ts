@@ -50,8 +50,7 @@ export async function transactUnderRowLock<T>(
     const until = performance.now() + mendMs
     for (;;) {
       const lock = await locked()
-      // It was committed, and only the answer was lost.
-      if (isSame(lock.found, next.sealed)) return await settle(next)
+      // What was committed while only its answer was lost is ours, too.
       const isOurs = isSame(lock.found, seen) || mine.some((sealed) => isSame(lock.found, sealed))
       if (!isOurs) throw movedOn(row)
       try {
