@@ -1,4 +1,5 @@
-import { readdirSync, unlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { authFetch, type Dispatch, McpAuthError, type TokenStore } from '@mcpauth/core'
 import { type OpenLogin, oauthTokens, withOAuth } from '@mcpauth/oauth'
 import { fileStore } from '@mcpauth/token-store'
@@ -63,6 +64,7 @@ const agent = new Agent({ pipelining: 0 })
 const network: Dispatch = (options, handler) => {
   const send = agent.dispatch.bind(agent) as unknown as Dispatch
   if (options.method !== 'POST' || !options.path.startsWith('/token')) return send(options, handler)
+  if (task.database) appendFileSync(join(task.root, 'sent'), `${Date.now()}\n`)
   reach('before-request')
   return send(options, {
     onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
