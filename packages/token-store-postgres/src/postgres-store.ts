@@ -68,7 +68,7 @@ export interface PostgresStore extends TokenStore {
  * import { postgresStore } from '@mcpauth/token-store-postgres'
  * import { Pool } from 'pg'
  *
- * const store = postgresStore({ pool: new Pool({ keepAlive: true }), encryptionKey: { env: 'MCPAUTH_ENCRYPTION_KEY' } })
+ * const store = postgresStore({ pool: new Pool({ keepAlive: true, keepAliveInitialDelayMillis: 10_000 }), encryptionKey: { env: 'MCPAUTH_ENCRYPTION_KEY' } })
  * await store.ensureSchema()
  * export const layer = withOAuth('https://mcp.example.com/mcp', { store })
  * ```
