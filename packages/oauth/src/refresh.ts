@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { type AccessToken, McpAuthError, publish, type StoreKey, type TokenRecord, type TokenStore } from '@mcpauth/core'
 import { refreshedRecord } from './access-token.ts'
 import { mayHaveArrived } from './authorization-server-client.ts'
@@ -47,6 +48,8 @@ export async function refreshOnce(task: RefreshTask): Promise<RefreshOutcome> {
       if (record && isUsable(record, task)) return { kind: 'adopted', record }
       if (!record?.refresh_token) return { kind: 'impossible', why: 'no-refresh-token', record }
       if (!(await task.mayRefresh(record))) return { kind: 'impossible', why: 'moved', record }
+      // One turn of the event loop, so that news of a lost lock that has already reached this process is heard before the request goes.
+      await setImmediate()
       held.lost.throwIfAborted()
       const refreshToken = record.refresh_token
       let response: TokenResponse
