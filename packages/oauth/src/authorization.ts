@@ -1,4 +1,4 @@
-import { type AuthChallenge, type HeldRecord, McpAuthError, publish, type TokenRecord } from '@mcpauth/core'
+import { type AuthChallenge, McpAuthError, publish, type TokenRecord } from '@mcpauth/core'
 import { type GrantFacts, grantedRecord } from './access-token.ts'
 import { authorizationCode, checkPkce } from './authorization-code.ts'
 import type { AuthorizationServerClient } from './authorization-server-client.ts'
@@ -12,6 +12,7 @@ import type { Login, OpenLogin } from './login.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
 import type { Settings } from './options.ts'
 import { challengedScope, scopeCovers, scopeUnion, scopeWords, selectScope } from './scope-selection.ts'
+import type { HeldSession } from './session-store.ts'
 import type { TokenResponse } from './token-response.ts'
 
 /** What an authorization works with. */
@@ -82,7 +83,7 @@ export async function authorizeByLogin(
 }
 
 /** Whoever waited while a person said no in another process does not ask again: forty processes would open forty tabs, one after the other (T19). */
-async function checkLastTurn(turn: HeldRecord, waitingSinceMs: number, server: string): Promise<void> {
+async function checkLastTurn(turn: HeldSession, waitingSinceMs: number, server: string): Promise<void> {
   const failedAtMs = (await turn.read())?.login_failed_at_ms
   if (typeof failedAtMs !== 'number' || failedAtMs < waitingSinceMs) return
   throw new McpAuthError('MCPAUTH_LOGIN_FAILED', `the login to ${server} that this one waited for has failed`, { hint: 'log in again' })
@@ -295,7 +296,7 @@ function writeGrant({ settings }: AuthorizationContext, make: (before: TokenReco
   return settings.store.transact(settings.key, async (held) => await write(held, make(await held.read())), { deadlineMs: recordDeadlineMs })
 }
 
-async function write(held: HeldRecord, record: TokenRecord): Promise<TokenRecord> {
-  await held.write(record)
+async function write(held: HeldSession, record: TokenRecord): Promise<TokenRecord> {
+  await held.keep(record)
   return record
 }

@@ -1,4 +1,4 @@
-import { type ClientRecord, McpAuthError, safeText, type TokenStore } from '@mcpauth/core'
+import { type ClientRecord, McpAuthError, safeText } from '@mcpauth/core'
 import type { AuthorizationServer, Client, ClientAuth } from 'oauth4webapi'
 import type { AuthorizationServerClient } from './authorization-server-client.ts'
 import {
@@ -12,6 +12,7 @@ import { isReusable, registerClient } from './client-registration.ts'
 import { checkClientIssuer } from './issuer-binding.ts'
 import type { Settings } from './options.ts'
 import { readSecret } from './secret-source.ts'
+import type { SessionStore } from './session-store.ts'
 
 /** Who we are at an authorization server, ready to ask. */
 export interface ClientIdentity {
@@ -105,9 +106,9 @@ async function register(settings: Settings, request: IdentityRequest): Promise<C
   return record
 }
 
-async function keepRegistration(store: TokenStore, client: ClientRecord, server: AuthorizationServer): Promise<void> {
+async function keepRegistration(store: SessionStore, client: ClientRecord, server: AuthorizationServer): Promise<void> {
   const key = { kind: 'client', issuer: server.issuer } as const
-  await store.transact(key, (held) => held.write({ version: 1, issuer: server.issuer, client }), { deadlineMs: 30_000 })
+  await store.transact(key, (held) => held.keep({ version: 1, issuer: server.issuer, client }), { deadlineMs: 30_000 })
 }
 
 async function identityOf(

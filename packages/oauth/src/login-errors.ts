@@ -17,13 +17,13 @@ export interface LoginErrors {
 }
 
 /** Makes the errors of one server. */
-export function loginErrors({ server, key }: Pick<Settings, 'server' | 'key'>): LoginErrors {
+export function loginErrors({ server, key, store }: Pick<Settings, 'server' | 'key' | 'store'>): LoginErrors {
   function command(more = ''): string {
     return `npx @mcpauth/cli login ${server.href}${key.profile === undefined ? '' : ` --profile ${key.profile}`}${more}`
   }
 
   return {
-    required: (why) =>
+    required: (why = store.trouble()) =>
       new McpAuthError(
         'MCPAUTH_LOGIN_REQUIRED',
         `${server.host} needs a login, and there is no usable token${why ? ` (${why.message})` : ''}`,

@@ -13,6 +13,7 @@ import type { Grant } from './grants/grant.ts'
 import type { Login } from './login.ts'
 import { checkIsolation } from './refresh-isolation.ts'
 import { checkSecretSource, type Environment, type SecretSource } from './secret-source.ts'
+import { type SessionStore, sessionStore } from './session-store.ts'
 
 /** A client that was registered by hand at the authorization server. */
 export interface ClientOptions {
@@ -94,7 +95,7 @@ export interface OAuthOptions {
 export interface Settings extends OAuthOptions {
   server: URL
   key: StoreKey & { kind: 'server' }
-  store: TokenStore
+  store: SessionStore
   clientName: string
   refreshAheadMs: number
   loginWaitMs: number
@@ -132,7 +133,7 @@ export function checkOptions(server: string | URL, options: OAuthOptions, enviro
     ...options,
     server: url,
     key: { kind: 'server', url: canonicalServerUrl(url), ...(profile === undefined ? {} : { profile }) },
-    store,
+    store: sessionStore(store),
     clientName,
     refreshAheadMs: refreshAheadSeconds * 1000,
     loginWaitMs,

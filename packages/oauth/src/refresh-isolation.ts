@@ -7,6 +7,7 @@ import { OAuthResponseError } from './oauth-response-error.ts'
 import type { ClientOptions, OAuthOptions, Settings } from './options.ts'
 import { isUsable, type RefreshOutcome, type RefreshTask } from './refresh.ts'
 import { readSecret } from './secret-source.ts'
+import type { SessionStore } from './session-store.ts'
 
 /** What a helper is told, on its standard input: everything that a refresh needs and that is not in the record. */
 export interface HelperOrder {
@@ -66,7 +67,7 @@ export function checkIsolation({ refreshIsolation, dispatcher }: OAuthOptions, s
  * @throws what a refresh in this process throws
  */
 export async function refreshIsolated(task: RefreshTask, settings: Settings): Promise<RefreshOutcome> {
-  const root = (settings.store as FileStore).root as string
+  const root = (settings.store as SessionStore & FileStore).root as string
   const guard = spawnGuard(root, task.key)
   const until = performance.now() + spawnDeadlineMs
   for (;;) {

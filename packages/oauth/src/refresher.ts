@@ -32,10 +32,11 @@ export function refresher(settings: Settings, { send }: RecordRefresh): Refreshe
   async function refresh(stale: AccessToken | undefined, mayRefresh: (record: TokenRecord) => Promise<boolean>): Promise<RefreshOutcome> {
     if (quiet && now() < quiet.untilMs) throw quiet.error
     const task = { store, key, stale, now, unsaved: () => unsaved, mayRefresh, send }
-    const isolated = settings.refreshIsolation === 'process'
-    const flight = flights.join(`${stale?.generation ?? 'none'}`, async () =>
-      noted(await (isolated ? refreshIsolated(task, settings) : refreshOnce(task)))
-    )
+    const flight = flights.join(`${stale?.generation ?? 'none'}`, async () => {
+      // A helper sees only what is on disk.
+      const isolated = settings.refreshIsolation === 'process' && !(await store.isInMemory(key))
+      return noted(await (isolated ? refreshIsolated(task, settings) : refreshOnce(task)))
+    })
     try {
       return await flight.promise
     } catch (error) {

@@ -93,9 +93,17 @@ export function identityOf(stat: BigIntStats): string {
   return `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`
 }
 
-/** `lstat` in whole numbers, or undefined when there is nothing. */
+/**
+ * `lstat` in whole numbers, or undefined when there is nothing.
+ *
+ * @throws `MCPAUTH_STORE_UNAVAILABLE` a folder on the way may not be searched
+ */
 export function lstatOf(path: string): BigIntStats | undefined {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  try {
+    return lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  } catch (error) {
+    throw unavailable(`looking at ${path}`, error)
+  }
 }
 
 /** The code of a system error, `ENOSPC`. */
