@@ -20,6 +20,8 @@ export interface AuthorizationContext {
   settings: Settings
   discovery: DiscoveryContext
   network: AuthorizationServerClient
+  /** For an authorization server that the user named. */
+  networkFrom(root: URL): AuthorizationServerClient
   proofs: (jwk: DpopJwk) => ProofMaker
 }
 
@@ -226,6 +228,11 @@ async function targetOf(
   )
 }
 
+/** Where the user's client was used last, as far as the record tells. One that was cleared has forgotten whose it was, and counts: a secret is at stake (T2). */
+function issuerInUse({ client }: Settings, stored: TokenRecord | undefined): string | undefined {
+  return stored?.client === undefined || stored.client.client_id === client?.clientId ? stored?.issuer : undefined
+}
+
 async function whoAndWhat(
   { settings, network }: AuthorizationContext,
   wish: AuthorizationWish,
@@ -247,7 +254,7 @@ async function whoAndWhat(
     server: authorizationServer,
     network,
     scope,
-    issuerInUse: stored?.client?.client_id === settings.client?.clientId ? stored?.issuer : undefined,
+    issuerInUse: issuerInUse(settings, stored),
     clientOptional: false,
     signal: wish.signal,
     ...how
@@ -263,7 +270,7 @@ function request(
   identity: ClientIdentity,
   scope: string | undefined
 ): { ask: GrantRequest; facts: () => GrantFacts } {
-  const { settings, network, proofs } = context
+  const { settings, network, networkFrom, proofs } = context
   const { authorizationServer, resource } = target
   const jwk = settings.dpop ? (dpopJwkOf(stored) ?? generateDpopJwk()) : undefined
   const ask: GrantRequest = {
@@ -272,6 +279,8 @@ function request(
     client: identity.client,
     clientAuth: identity.clientAuth,
     network,
+    networkFrom,
+    store: settings.store,
     resource,
     scope,
     dpop: jwk && proofs(jwk),

@@ -1,7 +1,5 @@
 import { type AccessToken, McpAuthError, publish, type Refusal, type TokenRecord, type TokenSource } from '@mcpauth/core'
-import { addressGuard } from './address-guard.ts'
 import { type AuthorizationContext, type AuthorizationOutcome, type AuthorizationWish, authorizeByGrant } from './authorization.ts'
-import { authorizationServerClient } from './authorization-server-client.ts'
 import { dpopNonces } from './dpop.ts'
 import { dpopJwkOf, dpopProofs } from './dpop-proofs.ts'
 import { createFlights, type Flight, waitFor } from './flights.ts'
@@ -22,6 +20,7 @@ import { revokeTokens } from './revocation.ts'
 import { roadNetwork } from './road-network.ts'
 import { challengedScope, scopeCovers, scopeWords } from './scope-selection.ts'
 import { stepUpLimit } from './step-up-limit.ts'
+import { trustedNetworks } from './trusted-networks.ts'
 
 /** What {@link OAuthTokens.login} may be told. */
 export interface LoginOptions {
@@ -74,12 +73,11 @@ const pauseMs = 10_000
 export function oauthTokens(server: string | URL, options: OAuthOptions = {}): OAuthTokens {
   const settings = checkOptions(server, options)
   const { key, store, now } = settings
-  const guard = addressGuard({ server: settings.server, dangerouslyAllowHttp: settings.dangerouslyAllowHttp === true })
-  const way = roadNetwork(guard, options.dispatcher)
-  const network = authorizationServerClient(way.now, guard)
+  const way = roadNetwork(options.dispatcher)
+  const { guard, network, networkFrom } = trustedNetworks(settings, way)
   const nonces = dpopNonces()
   const proofs = dpopProofs(nonces, now)
-  const context: AuthorizationContext = { settings, discovery: { server: settings.server, network, guard }, network, proofs }
+  const context: AuthorizationContext = { settings, discovery: { server: settings.server, network, guard }, network, networkFrom, proofs }
   const errors = loginErrors(settings)
   const refreshing = recordRefresh(context, errors)
   const flights = createFlights<AccessToken>()

@@ -20,7 +20,10 @@ export interface RecordRefresh {
 }
 
 /** Makes it for one server. */
-export function recordRefresh({ settings, discovery, network, proofs }: AuthorizationContext, errors: LoginErrors): RecordRefresh {
+export function recordRefresh(
+  { settings, discovery, network, networkFrom, proofs }: AuthorizationContext,
+  errors: LoginErrors
+): RecordRefresh {
   const { client, tokenUrl, grant, server } = settings
 
   async function isOurs(record: TokenRecord): Promise<boolean> {
@@ -51,6 +54,8 @@ export function recordRefresh({ settings, discovery, network, proofs }: Authoriz
       client: { client_id: identity.client.client_id },
       clientAuth: identity.clientAuth,
       network,
+      networkFrom,
+      store: settings.store,
       resource: settings.dangerouslyOmitResource ? undefined : (record.resource ?? settings.resource),
       scope: settings.scopeOnRefresh === 'requested' ? record.requested_scope : undefined,
       dpop: jwk && proofs(jwk),

@@ -1,7 +1,5 @@
 import { McpAuthError } from '@mcpauth/core'
 import { fileStore } from '@mcpauth/token-store'
-import { addressGuard, guardedNetwork } from './address-guard.ts'
-import { authorizationServerClient } from './authorization-server-client.ts'
 import { dpopNonces } from './dpop.ts'
 import { dpopProofs } from './dpop-proofs.ts'
 import { loginErrors } from './login-errors.ts'
@@ -10,6 +8,8 @@ import { checkOptions } from './options.ts'
 import { recordRefresh } from './record-refresh.ts'
 import { refreshOnce } from './refresh.ts'
 import type { HelperAnswer, HelperError, HelperOrder } from './refresh-isolation.ts'
+import { roadNetwork } from './road-network.ts'
+import { trustedNetworks } from './trusted-networks.ts'
 
 // The process behind `refreshIsolation: 'process'`: one order on standard input, one refresh, one answer on standard output.
 // An order that was cut off, because whoever gave it was killed, is no order.
@@ -23,12 +23,10 @@ async function carryOut({ server, root, stale, offsetMs, options, secrets }: Hel
   }
   const now = (): number => Date.now() + offsetMs
   const settings = checkOptions(server, { ...options, ...(client ? { client } : {}), store: fileStore({ root }), now })
-  const guard = addressGuard({ server: settings.server, dangerouslyAllowHttp: settings.dangerouslyAllowHttp === true })
-  const network = guardedNetwork(guard)
-  const asking = authorizationServerClient(() => network, guard)
+  const { guard, network, networkFrom } = trustedNetworks(settings, roadNetwork(undefined))
   const proofs = dpopProofs(dpopNonces(), now)
   const refreshing = recordRefresh(
-    { settings, discovery: { server: settings.server, network: asking, guard }, network: asking, proofs },
+    { settings, discovery: { server: settings.server, network, guard }, network, networkFrom, proofs },
     loginErrors(settings)
   )
   const outcome = await refreshOnce({

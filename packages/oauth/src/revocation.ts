@@ -26,7 +26,7 @@ export async function revokeTokens(context: AuthorizationContext, record: TokenR
 
 /** Only to the issuer that the tokens are from. */
 async function revocationAsk(
-  { settings, discovery, network }: AuthorizationContext,
+  { settings, discovery, network, networkFrom }: AuthorizationContext,
   record: TokenRecord
 ): Promise<GrantRequest | undefined> {
   const { authorizationServer } = await findTarget(
@@ -44,6 +44,8 @@ async function revocationAsk(
     client: identity.client,
     clientAuth: identity.clientAuth,
     network,
+    networkFrom,
+    store: settings.store,
     resource: undefined,
     scope: undefined,
     dpop: undefined,

@@ -4,7 +4,7 @@ import { type AddressGuard, guardedNetwork } from './address-guard.ts'
 /** Where requests to authorization servers leave this program, whatever roads come and go. */
 export interface RoadNetwork {
   /** The way out, at the time of the call. */
-  now(): Dispatch
+  now(guard: AddressGuard): Dispatch
   attach(road: Road): void
 }
 
@@ -12,19 +12,30 @@ export interface RoadNetwork {
  * The network end of the newest road that is open; before there is one, the user's dispatcher. Where nobody chose a dispatcher it is an agent of our
  * own, which checks addresses when it connects.
  */
-export function roadNetwork(guard: AddressGuard, dispatcher: DispatcherLike | undefined): RoadNetwork {
-  let roads: ReadonlyArray<{ road: Road; network: Dispatch }> = []
-  let unattached: Dispatch | undefined
+export function roadNetwork(dispatcher: DispatcherLike | undefined): RoadNetwork {
+  let roads: ReadonlyArray<{ road: Road; networks: WeakMap<AddressGuard, Dispatch> }> = []
+  const unattached = new WeakMap<AddressGuard, Dispatch>()
+  const chosen = dispatcher && { network: ((options, handler) => dispatcher.dispatch(options, handler)) satisfies Dispatch }
 
   return {
-    now() {
+    now(guard) {
       const open = roads.findLast(({ road }) => !road.closed.aborted)
-      if (open) return open.network
-      unattached ??= guardedNetwork(guard, dispatcher && { network: (o, h) => dispatcher.dispatch(o, h) })
-      return unattached
+      return madeOnce(open?.networks ?? unattached, guard, open?.road ?? chosen)
     },
     attach(road) {
-      roads = [...roads.filter((known) => !known.road.closed.aborted), { road, network: guardedNetwork(guard, road) }]
+      roads = [...roads.filter((known) => !known.road.closed.aborted), { road, networks: new WeakMap() }]
     }
   }
+}
+
+function madeOnce(
+  networks: WeakMap<AddressGuard, Dispatch>,
+  guard: AddressGuard,
+  road: Pick<Road, 'network' | 'networkOver'> | undefined
+): Dispatch {
+  const known = networks.get(guard)
+  if (known) return known
+  const network = guardedNetwork(guard, road)
+  networks.set(guard, network)
+  return network
 }

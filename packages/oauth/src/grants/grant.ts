@@ -1,4 +1,4 @@
-import { McpAuthError, safeText } from '@mcpauth/core'
+import { McpAuthError, safeText, type TokenStore } from '@mcpauth/core'
 import {
   type AuthorizationServer,
   allowInsecureRequests,
@@ -28,6 +28,10 @@ export interface GrantRequest {
   readonly client: Client
   readonly clientAuth: ClientAuth
   readonly network: AuthorizationServerClient
+  /** The network for an authorization server that the user named, which may be a private one. */
+  readonly networkFrom: (root: URL) => AuthorizationServerClient
+  /** For what a grant keeps beside the tokens, such as those of an identity provider. */
+  readonly store: TokenStore
   /** RFC 8707, verbatim; undefined only where the user left it out by option. */
   readonly resource: string | undefined
   /** Space-separated. */

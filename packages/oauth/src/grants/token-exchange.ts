@@ -100,6 +100,7 @@ export function enterpriseAuthorization({ issuer, tokenUrl, client, idToken }: E
       authorizationServer: { issuer, token_endpoint: tokenUrl },
       client: { client_id: client.clientId },
       clientAuth: await clientAuthOf(client, ask),
+      network: ask.networkFrom(new URL(tokenUrl)),
       dpop: undefined
     }
     const assertion = await exchange(atProvider, "the identity provider's token exchange", {
