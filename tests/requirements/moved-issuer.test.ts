@@ -1,5 +1,6 @@
 // A server that names another authorization server from one day to the next: what belongs to the old one stays there.
-import { browserLogin, type OAuthOptions, oauthTokens, withOAuth } from '@mcpauth/oauth'
+import { authFetch, type TokenStore } from '@mcpauth/core'
+import { browserLogin, type ClientOptions, type OAuthOptions, type OAuthTokens, oauthTokens, withOAuth } from '@mcpauth/oauth'
 import { memoryStore } from '@mcpauth/token-store'
 import { expect, test } from 'vitest'
 import { type AuthorizationServer, startAuthorizationServer, startMcpServerV1 } from '../servers/index.ts'
@@ -7,12 +8,22 @@ import { connect, type WireClient } from '../wire/clients.ts'
 import { type Attacker, startAttacker } from './attacker.ts'
 
 const clientSecret = 'the-secret-of-the-registered-client'
+const registered: ClientOptions = {
+  clientId: 'registered',
+  clientSecret: () => clientSecret,
+  tokenEndpointAuthMethod: 'client_secret_basic'
+}
 
 interface Move extends AsyncDisposable {
   readonly honest: AuthorizationServer
   readonly attacker: Attacker
   readonly client: WireClient
-  /** From now on the server refuses every token and names the attacker. */
+  readonly tokens: OAuthTokens
+  readonly store: TokenStore
+  readonly url: URL
+  /** From now on the server refuses every token. */
+  expire(): void
+  /** The same, and it names the attacker. */
   move(): void
   /** What the attacker must never see. */
   secrets(): Promise<string[]>
@@ -56,6 +67,10 @@ async function loggedIn(options: OAuthOptions = {}): Promise<Move> {
     honest,
     attacker,
     client,
+    tokens,
+    store,
+    url: server.url,
+    expire: server.expire,
     move() {
       server.expire()
       issuer = attacker.issuer
@@ -91,12 +106,31 @@ test('T2 N15: a client that was registered by itself registers anew, and nothing
 })
 
 test('T2 N16: a client that was registered by hand goes nowhere else, and the error says so', async () => {
-  await using scene = await loggedIn({
-    client: { clientId: 'registered', clientSecret: () => clientSecret, tokenEndpointAuthMethod: 'client_secret_basic' }
-  })
+  await using scene = await loggedIn({ client: registered })
   scene.move()
   await expect(scene.client.call('echo', { text: 'x' })).rejects.toMatchObject({ code: 'MCPAUTH_CLIENT_MISMATCH' })
   expect(scene.attacker.at('/token')).toEqual([])
   expect(scene.attacker.at('/authorize')).toEqual([])
+  for (const secret of await scene.secrets()) expect(scene.attacker.transcript()).not.toContain(secret)
+})
+
+test.each<[string, (scene: Move) => Promise<unknown>]>([
+  ['a logout', ({ tokens }) => tokens.logout()],
+  [
+    'the end of its grant',
+    async ({ honest, store, url, expire }) => {
+      // In a process that nobody sits at.
+      await using send = authFetch(withOAuth(url, { store, client: registered }))
+      honest.fault('token', { kind: 'status', status: 400, body: '{"error":"invalid_grant"}' }, { times: 1 })
+      expire()
+      await expect(send(url, { method: 'POST', body: '{}' })).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+    }
+  ]
+])('T2 N16: its secret goes nowhere else after %s either', async (_, end) => {
+  await using scene = await loggedIn({ client: registered })
+  await end(scene)
+  expect(await scene.tokens.status()).toMatchObject({ loggedIn: false })
+  scene.move()
+  await expect(scene.tokens.login()).rejects.toMatchObject({ code: 'MCPAUTH_CLIENT_MISMATCH' })
   for (const secret of await scene.secrets()) expect(scene.attacker.transcript()).not.toContain(secret)
 })
