@@ -42,9 +42,14 @@ export function checkPkce(server: AuthorizationServer, dangerouslyAllowMissing: 
 /**
  * The authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636): sends a person to the authorization server and exchanges what comes back.
  *
+ * @param more Parameters of the authorization request beside these, such as a nonce.
  * @throws `MCPAUTH_LOGIN_FAILED` refused by the server or the person, or an answer that is not the server's (N20–N22, N32).
  */
-export async function authorizationCode(ask: GrantRequest, login: OpenLogin): Promise<TokenResponse> {
+export async function authorizationCode(
+  ask: GrantRequest,
+  login: OpenLogin,
+  more: Readonly<Record<string, string>> = {}
+): Promise<TokenResponse> {
   const pending: PendingAuthorization = {
     state: generateRandomState(),
     verifier: generateRandomCodeVerifier(),
@@ -52,7 +57,7 @@ export async function authorizationCode(ask: GrantRequest, login: OpenLogin): Pr
     redirectUri: login.redirectUri
   }
   secrets.add(pending.verifier, 'code_verifier')
-  const answer = await untilAborted(login.ask(await authorizationUrl(ask, pending), pending.state, ask.signal), ask.signal)
+  const answer = await untilAborted(login.ask(await authorizationUrl(ask, pending, more), pending.state, ask.signal), ask.signal)
   return await redeem(ask, pending, verifiedAnswer(ask, pending, answer))
 }
 
@@ -71,7 +76,7 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined
   }
 }
 
-async function authorizationUrl(ask: GrantRequest, pending: PendingAuthorization): Promise<URL> {
+async function authorizationUrl(ask: GrantRequest, pending: PendingAuthorization, more: Readonly<Record<string, string>>): Promise<URL> {
   const { authorizationServer, client } = ask
   const endpoint = authorizationServer.authorization_endpoint
   if (endpoint === undefined || !URL.canParse(endpoint)) {
@@ -80,6 +85,7 @@ async function authorizationUrl(ask: GrantRequest, pending: PendingAuthorization
     })
   }
   const parameters: Record<string, string> = {
+    ...more,
     response_type: 'code',
     client_id: client.client_id,
     redirect_uri: pending.redirectUri,

@@ -14,6 +14,7 @@ import type { Settings } from './options.ts'
 import { challengedScope, scopeCovers, scopeUnion, scopeWords, selectScope } from './scope-selection.ts'
 import type { HeldSession } from './session-store.ts'
 import type { TokenResponse } from './token-response.ts'
+import type { RootedNetwork } from './trusted-networks.ts'
 
 /** What an authorization works with. */
 export interface AuthorizationContext {
@@ -21,7 +22,7 @@ export interface AuthorizationContext {
   discovery: DiscoveryContext
   network: AuthorizationServerClient
   /** For an authorization server that the user named. */
-  networkFrom(root: URL): AuthorizationServerClient
+  networkFrom(root: URL): RootedNetwork
   proofs: (jwk: DpopJwk) => ProofMaker
 }
 
@@ -39,6 +40,8 @@ export interface AuthorizationWish {
   stale: { value: string } | undefined
   /** The registration that was kept is suspect. */
   registerAnew?: boolean
+  /** Called before a person is asked. Absent: a grant asks nobody. */
+  asking?: () => void
   signal?: AbortSignal | undefined
 }
 
@@ -164,6 +167,8 @@ export async function authorizeByGrant(
     clientOptional: grant.clientOptional === true
   })
   const { ask, facts } = request(context, wish, stored, target, identity, scope)
+  // Before the lock too: a person takes minutes.
+  await grant.prepare?.(ask, wish.asking)
   return await store.transact(
     key,
     async (held) => {

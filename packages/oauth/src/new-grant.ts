@@ -7,6 +7,7 @@ import {
   authorizeByLogin,
   loginByGrant
 } from './authorization.ts'
+import type { Grant } from './grants/grant.ts'
 import type { Login } from './login.ts'
 import type { LoginErrors } from './login-errors.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
@@ -35,7 +36,7 @@ export function newGrants(context: AuthorizationContext, errors: LoginErrors): N
     // Without a pause, every request after a no would open another tab, or send a rejected assertion again.
     if (lastNo && Math.abs(now() - lastNo.atMs) < pauseMs) throw lastNo.error
     try {
-      const outcome = await (grant && grant.interactive !== true ? authorizeByGrant(context, grant, wish) : byPerson(wish, login, asking))
+      const outcome = await (grant && needsNobody(grant) ? authorizeByGrant(context, grant, wish) : byPerson(wish, login, asking))
       lastNo = undefined
       return outcome
     } catch (error) {
@@ -45,20 +46,27 @@ export function newGrants(context: AuthorizationContext, errors: LoginErrors): N
   }
 
   async function byPerson(wish: AuthorizationWish, login: Login | undefined, asking: () => void): Promise<AuthorizationOutcome> {
-    asking()
     const limit = AbortSignal.timeout(loginTimeoutMs)
     const bounded = { ...wish, signal: wish.signal ? AbortSignal.any([wish.signal, limit]) : limit }
-    let asked = grant !== undefined
-    const watched = watching(login, () => {
+    let asked = grant?.interactive === true
+    const onAsking = (): void => {
       asked = true
-    })
+      asking()
+    }
+    // It may need nobody, so it says so itself.
+    if (!grant?.prepare) asking()
+    const watched = watching(login, onAsking)
     try {
-      return await (grant ? loginByGrant(context, grant, bounded) : authorizeByLogin(context, watched, bounded))
+      return await (grant ? byGrant(grant, bounded, onAsking) : authorizeByLogin(context, watched, bounded))
     } catch (error) {
       const failure = limit.aborted && codeOf(error) !== 'MCPAUTH_LOGIN_FAILED' ? errors.tookTooLong() : error
       if (asked) lastNo = { atMs: now(), error: failure }
       throw failure
     }
+  }
+
+  function byGrant(way: Grant, wish: AuthorizationWish, onAsking: () => void): Promise<AuthorizationOutcome> {
+    return way.interactive === true ? loginByGrant(context, way, wish) : authorizeByGrant(context, way, { ...wish, asking: onAsking })
   }
 
   return {
@@ -67,6 +75,10 @@ export function newGrants(context: AuthorizationContext, errors: LoginErrors): N
       lastNo = undefined
     }
   }
+}
+
+function needsNobody({ interactive, prepare }: Grant): boolean {
+  return interactive !== true && prepare === undefined
 }
 
 /** A no, as against a server that cannot answer now. */

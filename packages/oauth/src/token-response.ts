@@ -13,13 +13,15 @@ export interface TokenResponse {
   /** In seconds, above 0; absent when the server said nothing usable. */
   expires_in?: number
   issued_token_type?: string
+  /** As it came: not verified. */
+  id_token?: string
 }
 
 const tenYears = 10 * 365 * 24 * 3600
 
 /**
  * Reads a token endpoint's answer. What servers get slightly wrong is put right before oauth4webapi looks at it, because a throw after a
- * rotation would lose the grant: a missing `token_type`, `refresh_token: null`, `scope` as an array, `expires_in` as a string. An `id_token` is dropped.
+ * rotation would lose the grant: a missing `token_type`, `refresh_token: null`, `scope` as an array, `expires_in` as a string.
  *
  * @throws `MCPAUTH_OAUTH_RESPONSE` anything but an answer with an access token, also a 200 that holds an `error`.
  */
@@ -54,6 +56,10 @@ function normalise(fields: Record<string, unknown>, what: string, status: number
   if (scope !== undefined) result.scope = scope
   const lifetime = lifetimeOf(fields.expires_in)
   if (lifetime !== undefined) result.expires_in = lifetime
+  if (typeof fields.id_token === 'string' && fields.id_token !== '') {
+    secrets.add(fields.id_token, 'id_token')
+    result.id_token = fields.id_token
+  }
   if (typeof issued_token_type === 'string') result.issued_token_type = issued_token_type
   return result
 }

@@ -4,6 +4,12 @@ import { type AuthorizationServerClient, authorizationServerClient } from './aut
 import type { Settings } from './options.ts'
 import type { RoadNetwork } from './road-network.ts'
 
+/** The network of one authorization server. */
+export interface RootedNetwork {
+  guard: AddressGuard
+  network: AuthorizationServerClient
+}
+
 /** Who may send this program where. */
 export interface TrustedNetworks {
   /** For what the MCP server and its metadata say. */
@@ -11,7 +17,7 @@ export interface TrustedNetworks {
   /** Goes where {@link guard} lets it, and to the very URLs that the user's options name. */
   network: AuthorizationServerClient
   /** For an authorization server that the user named: it may name hosts of its own network, as an MCP server may. */
-  networkFrom(root: URL): AuthorizationServerClient
+  networkFrom(root: URL): RootedNetwork
 }
 
 /** The options that name an endpoint to send to. */
@@ -28,19 +34,19 @@ export function trustedNetworks(
   way: Pick<RoadNetwork, 'now'>,
   lookup?: LookupFunction
 ): TrustedNetworks {
-  const clients = new Map<string, AuthorizationServerClient>()
+  const clients = new Map<string, RootedNetwork>()
 
   function guardOf(server: URL): AddressGuard {
     return addressGuard({ server, dangerouslyAllowHttp: settings.dangerouslyAllowHttp === true, ...(lookup ? { lookup } : {}) })
   }
 
-  function networkFrom(root: URL): AuthorizationServerClient {
+  function networkFrom(root: URL): RootedNetwork {
     const known = clients.get(root.href)
     if (known) return known
     const rooted = guardOf(root)
-    const client = authorizationServerClient(() => way.now(rooted), rooted)
-    clients.set(root.href, client)
-    return client
+    const made = { guard: rooted, network: authorizationServerClient(() => way.now(rooted), rooted) }
+    clients.set(root.href, made)
+    return made
   }
 
   const guard = guardOf(settings.server)
@@ -48,7 +54,7 @@ export function trustedNetworks(
   const named = new Set(endpointOptions.map((name) => settings[name]).flatMap((url) => (url === undefined ? [] : [new URL(url).href])))
   const network: AuthorizationServerClient = {
     readMetadata: guarded.readMetadata,
-    send: (url, ...rest) => (named.has(url.href) ? networkFrom(url) : guarded).send(url, ...rest)
+    send: (url, ...rest) => (named.has(url.href) ? networkFrom(url).network : guarded).send(url, ...rest)
   }
   return { guard, network, networkFrom }
 }

@@ -60,7 +60,9 @@ test.each(['tokenUrl', 'registrationUrl', 'revocationUrl', 'deviceAuthorizationU
 test('N31: http stays for this machine, whoever named it', async () => {
   const tokenUrl = 'http://10.0.0.1/token'
   await expect(networks({ server, tokenUrl }).network.send(new URL(tokenUrl), 'x', post)).rejects.toMatchObject(refused)
-  await expect(networks({ server }).networkFrom(new URL(tokenUrl)).send(new URL(tokenUrl), 'x', post)).rejects.toMatchObject(refused)
+  await expect(networks({ server }).networkFrom(new URL(tokenUrl)).network.send(new URL(tokenUrl), 'x', post)).rejects.toMatchObject(
+    refused
+  )
 })
 
 test('N34 N37: the identity provider that the user named is reached, whatever the MCP server may name', async () => {

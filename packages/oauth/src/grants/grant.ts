@@ -1,4 +1,4 @@
-import { McpAuthError, safeText, type TokenStore } from '@mcpauth/core'
+import { McpAuthError, safeText } from '@mcpauth/core'
 import {
   type AuthorizationServer,
   allowInsecureRequests,
@@ -11,7 +11,9 @@ import {
 import type { AuthorizationServerClient, RequestLimits } from '../authorization-server-client.ts'
 import { OAuthResponseError } from '../oauth-response-error.ts'
 import type { Environment } from '../secret-source.ts'
+import type { SessionStore } from '../session-store.ts'
 import { readTokenResponse, type TokenResponse } from '../token-response.ts'
+import type { RootedNetwork } from '../trusted-networks.ts'
 
 /** The proofs of one DPoP key (RFC 9449), and the nonces that servers want in them. */
 export interface ProofMaker {
@@ -29,9 +31,9 @@ export interface GrantRequest {
   readonly clientAuth: ClientAuth
   readonly network: AuthorizationServerClient
   /** The network for an authorization server that the user named, which may be a private one. */
-  readonly networkFrom: (root: URL) => AuthorizationServerClient
+  readonly networkFrom: (root: URL) => RootedNetwork
   /** For what a grant keeps beside the tokens, such as those of an identity provider. */
-  readonly store: TokenStore
+  readonly store: SessionStore
   /** RFC 8707, verbatim; undefined only where the user left it out by option. */
   readonly resource: string | undefined
   /** Space-separated. */
@@ -53,6 +55,12 @@ export type Grant = ((ask: GrantRequest) => Promise<TokenResponse>) & {
   readonly grantType: string
   /** A person takes part: asked once across processes, and never in the background. */
   readonly interactive?: boolean
+  /**
+   * Gets what the grant needs and takes long, before the tokens' lock is held.
+   *
+   * @param asking Called before a person is asked; absent: nobody may be asked, and what needs a person is `MCPAUTH_LOGIN_REQUIRED`.
+   */
+  readonly prepare?: ((ask: GrantRequest, asking: (() => void) | undefined) => Promise<void>) | undefined
   /** Works without a client of its own. */
   readonly clientOptional?: boolean
   /** Names the secret that its tokens come from, without giving it away. Tokens of another one are not used. */
@@ -132,7 +140,8 @@ export async function built<T>(run: () => Promise<T>): Promise<T> {
 
 /** Only what oauth4webapi takes for a conforming answer is used. */
 async function checked(ask: GrantRequest, body: TokenResponse, what: string): Promise<TokenResponse> {
-  const response = new Response(JSON.stringify(body), { headers: { 'content-type': 'application/json' } })
+  // An ID token is for the one who asked for it to verify; oauth4webapi would throw for one that is not meant for it.
+  const response = new Response(JSON.stringify({ ...body, id_token: undefined }), { headers: { 'content-type': 'application/json' } })
   const recognizedTokenTypes = { n_a: () => undefined }
   try {
     await processGenericTokenEndpointResponse(ask.authorizationServer, ask.client, response, { recognizedTokenTypes })

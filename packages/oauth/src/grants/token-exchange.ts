@@ -1,9 +1,10 @@
 import { invalidOption } from '@mcpauth/core'
-import { type ClientAuth, genericTokenEndpointRequest } from 'oauth4webapi'
-import { clientAuthentication, readPrivateKey, settleAuthMethod } from '../client-authentication.ts'
+import { genericTokenEndpointRequest } from 'oauth4webapi'
 import { OAuthResponseError } from '../oauth-response-error.ts'
+import { isOidcLogin, type OidcLogin } from '../oidc-login.ts'
 import { type ClientOptions, checkClient, checkHttps } from '../options.ts'
-import { checkSecretSource, type Environment, readSecret, type SecretSource } from '../secret-source.ts'
+import { clientAtProvider } from '../provider-client.ts'
+import { checkSecretSource, readSecret, type SecretSource } from '../secret-source.ts'
 import type { TokenResponse } from '../token-response.ts'
 import { askForToken, type Grant, type GrantRequest, grantParameters } from './grant.ts'
 import { jwtBearerGrant, jwtBearerType } from './jwt-bearer.ts'
@@ -64,8 +65,8 @@ export interface EnterpriseAuthorizationOptions {
   tokenUrl: string
   /** Who we are there. */
   client: ClientOptions
-  /** Where the person's ID token is; read anew for each token. */
-  idToken: SecretSource
+  /** Where the person's ID token is, read anew for each token; or a login of our own, made by `oidcLogin()`. */
+  idToken: SecretSource | OidcLogin
 }
 
 /**
@@ -92,36 +93,31 @@ export function enterpriseAuthorization({ issuer, tokenUrl, client, idToken }: E
   checkHttps('grant.issuer', issuer, false)
   checkHttps('grant.tokenUrl', tokenUrl, false)
   checkClient(client, 'grant.client')
-  checkSecretSource('grant.idToken', idToken)
+  const oidc = isOidcLogin(idToken) ? idToken : undefined
+  if (!oidc) checkSecretSource('grant.idToken', idToken)
 
   async function grant(ask: GrantRequest): Promise<TokenResponse> {
     const atProvider: GrantRequest = {
       ...ask,
       authorizationServer: { issuer, token_endpoint: tokenUrl },
-      client: { client_id: client.clientId },
-      clientAuth: await clientAuthOf(client, ask),
-      network: ask.networkFrom(new URL(tokenUrl)),
+      ...(await clientAtProvider(client, ask, 'grant.client')),
+      network: ask.networkFrom(new URL(tokenUrl)).network,
       dpop: undefined
     }
+    const subject = await (oidc ? oidc.idToken(ask) : readSecret('grant.idToken', idToken as SecretSource, ask.env))
     const assertion = await exchange(atProvider, "the identity provider's token exchange", {
-      subject_token: await readSecret('grant.idToken', idToken, ask.env),
+      subject_token: subject,
       subject_token_type: `${tokenType}id_token`,
       requested_token_type: idJag,
       audience: ask.authorizationServer.issuer
+    }).catch((error: unknown) => {
+      if (error instanceof OAuthResponseError && error.error === 'invalid_grant') oidc?.refused(subject)
+      throw error
     })
     if (assertion.issued_token_type !== undefined && assertion.issued_token_type !== idJag) {
       throw new OAuthResponseError("the identity provider's token exchange: the answer is not an ID-JAG", { status: 200 })
     }
     return await jwtBearerGrant(ask, assertion.access_token)
   }
-  return Object.assign(grant, { grantType: jwtBearerType })
-}
-
-/** At the identity provider nothing is discovered: with a secret, RFC 8414's default method. */
-async function clientAuthOf(client: ClientOptions, { env, now }: { env: Environment; now: () => number }): Promise<ClientAuth> {
-  const secret = client.clientSecret && (await readSecret('grant.client.clientSecret', client.clientSecret, env))
-  const pem = client.privateKey && (await readSecret('grant.client.privateKey', client.privateKey, env))
-  const privateKey = pem === undefined ? undefined : readPrivateKey(pem, client.signingAlgorithm, client.keyId)
-  const has = { secret: secret !== undefined, privateKey: privateKey !== undefined }
-  return clientAuthentication(settleAuthMethod(client.tokenEndpointAuthMethod, has, undefined), { secret, privateKey }, now)
+  return Object.assign(grant, { grantType: jwtBearerType, ...(oidc ? { prepare: oidc.prepare } : {}) })
 }
