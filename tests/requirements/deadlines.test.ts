@@ -1,0 +1,60 @@
+// Servers that say nothing, by a clock that the test moves.
+
+import { authFetch } from '@mcpauth/core'
+import { browserLogin, oauthTokens, withOAuth } from '@mcpauth/oauth'
+import { memoryStore } from '@mcpauth/token-store'
+import { afterEach, expect, test, vi } from 'vitest'
+import { startAuthorizationServer, startMcpServerV2 } from '../servers/index.ts'
+
+afterEach(() => void vi.useRealTimers())
+
+/** Whether a promise has settled by now. */
+async function isPending(promise: Promise<unknown>): Promise<boolean> {
+  const open = Symbol('open')
+  // Whatever was set free by the clock gets its turn first.
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+  return (await Promise.race([promise.catch(() => undefined), Promise.resolve(open)])) === open
+}
+
+test('T9: metadata that does not come is given up after 10 seconds for each document', async () => {
+  await using as = await startAuthorizationServer()
+  await using server = await startMcpServerV2({ authorizationServer: as })
+  const silence = as.fault('metadata', { kind: 'silence' })
+  const tokens = oauthTokens(server.url, { login: browserLogin({ open: false, print: () => undefined }), store: memoryStore() })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const login = tokens.login()
+  login.catch(() => undefined)
+  for (const asked of [1, 2]) {
+    await vi.waitUntil(() => silence.hits === asked)
+    await vi.advanceTimersByTimeAsync(9_999)
+    expect(silence.hits).toBe(asked)
+    expect(await isPending(login)).toBe(true)
+    await vi.advanceTimersByTimeAsync(1)
+  }
+  await expect(login).rejects.toMatchObject({ code: 'MCPAUTH_TIMEOUT' })
+  expect(as.ledger).toMatchObject({ registrations: 0 })
+})
+
+test('T9: a refresh that gets no answer is given up after 60 seconds and not before, and the tokens stay', async () => {
+  await using as = await startAuthorizationServer()
+  await using server = await startMcpServerV2({ authorizationServer: as })
+  const store = memoryStore()
+  await oauthTokens(server.url, {
+    login: browserLogin({ open: async (url) => void (await as.approve(url)), print: () => undefined }),
+    store
+  }).login()
+  const before = await store.read({ kind: 'server', url: server.url.href })
+  const silence = as.fault('token', { kind: 'silence' })
+  server.expire()
+  await using send = authFetch(withOAuth(server.url, { store }))
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const call = send(server.url, { method: 'POST', body: '{}' })
+  call.catch(() => undefined)
+  await vi.waitUntil(() => silence.hits === 1)
+  await vi.advanceTimersByTimeAsync(59_999)
+  expect(await isPending(call)).toBe(true)
+  await vi.advanceTimersByTimeAsync(1)
+  await expect(call).rejects.toMatchObject({ code: 'MCPAUTH_TIMEOUT' })
+  expect(silence.hits).toBe(1)
+  expect(await store.read({ kind: 'server', url: server.url.href })).toEqual(before)
+})
