@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { type AccessToken, McpAuthError, publish, type StoreKey, type TokenRecord, type TokenStore } from '@mcpauth/core'
 import { refreshedRecord } from './access-token.ts'
+import { adoptWhileWaiting } from './adopt-while-waiting.ts'
 import { mayHaveArrived } from './authorization-server-client.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
 import type { TokenResponse } from './token-response.ts'
@@ -41,9 +42,18 @@ const lockDeadlineMs = 180_000
  * @throws `MCPAUTH_LOCK_TIMEOUT`, `MCPAUTH_NETWORK`, `MCPAUTH_TIMEOUT`, `MCPAUTH_OAUTH_RESPONSE` (5xx, 429, not JSON): nothing has been deleted.
  */
 export async function refreshOnce(task: RefreshTask): Promise<RefreshOutcome> {
+  async function adoptable(): Promise<RefreshOutcome | undefined> {
+    const record = newer(await task.store.read(task.key), task.unsaved())
+    return record && isUsable(record, task) ? { kind: 'adopted', record } : undefined
+  }
+  return await adoptWhileWaiting(adoptable, (waiter, started) => refreshLocked(task, waiter, started))
+}
+
+async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: () => void): Promise<RefreshOutcome> {
   return await task.store.transact(
     task.key,
     async (held) => {
+      started()
       const record = newer(await held.read(), task.unsaved())
       if (record && isUsable(record, task)) return { kind: 'adopted', record }
       if (!record?.refresh_token) return { kind: 'impossible', why: 'no-refresh-token', record }
@@ -81,7 +91,7 @@ export async function refreshOnce(task: RefreshTask): Promise<RefreshOutcome> {
         return { kind: 'refreshed', record: next, saved: await written(() => held.write(next)) }
       }
     },
-    { deadlineMs: lockDeadlineMs }
+    { deadlineMs: lockDeadlineMs, waiter }
   )
 }
 
