@@ -11,6 +11,7 @@ import { type Grant, type GrantRequest, type ProofMaker, tokenEndpoint } from '.
 import type { Login, OpenLogin } from './login.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
 import type { Settings } from './options.ts'
+import { checkRedirectUri } from './registered-redirect.ts'
 import { challengedScope, scopeCovers, scopeUnion, scopeWords, selectScope } from './scope-selection.ts'
 import type { HeldSession } from './session-store.ts'
 import type { TokenResponse } from './token-response.ts'
@@ -117,6 +118,7 @@ async function oneLogin(
 ): Promise<TokenRecord | 'forgotten'> {
   const open = await login()
   try {
+    checkRedirectUri(context.settings.client?.redirectUris, open.redirectUri)
     const { identity, scope } = await whoAndWhat(context, wish, stored, target, {
       redirectUri: open.redirectUri,
       grantTypes: ['authorization_code', 'refresh_token'],

@@ -8,9 +8,11 @@ import { type GrantRequest, tokenEndpoint } from './grants/grant.ts'
 import { refreshTokenGrant } from './grants/refresh-token.ts'
 import { type IdTokenClaims, verifyIdToken } from './id-token.ts'
 import type { Login } from './login.ts'
-import { type ClientOptions, checkClient, checkHttps, checkScope } from './options.ts'
+import { checkOptionNames } from './option-names.ts'
+import { type ClientOptions, checkClient, checkHttps, checkScope, clientOptionNames } from './options.ts'
 import { clientAtProvider } from './provider-client.ts'
 import { type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
+import { checkRedirectUri } from './registered-redirect.ts'
 import type { TokenResponse } from './token-response.ts'
 
 /** Options of {@link oidcLogin}: the client is one that is registered at the identity provider by hand. */
@@ -70,6 +72,7 @@ export function oidcLogin(options: OidcLoginOptions): OidcLogin {
   const { issuer, clientId, login, scope } = options
   checkHttps('idToken.issuer', issuer, false)
   checkClient(options, 'idToken')
+  checkOptionNames('idToken', options, { ...clientOptionNames, login: true, scope: true })
   checkScope(scope, 'idToken.scope')
   if (scope !== undefined && !scope.split(' ').includes('openid')) throw invalidOption('idToken.scope', 'does not hold openid')
   if (typeof login !== 'function') throw invalidOption('idToken.login', 'is not a Login', 'use browserLogin() or pasteLogin()')
@@ -173,6 +176,7 @@ export function oidcLogin(options: OidcLoginOptions): OidcLogin {
   async function oneLogin(ask: GrantRequest): Promise<TokenResponse> {
     const open = await login()
     try {
+      checkRedirectUri(options.redirectUris, open.redirectUri)
       const nonce = randomBytes(32).toString('base64url')
       // PKCE is sent and not demanded of the metadata: the nonce already ties the ID token to this login.
       const answer = await verify(ask, await authorizationCode(ask, open, { nonce }), { nonce })

@@ -11,7 +11,9 @@ import { fileStore } from '@mcpauth/token-store'
 import { authMethods, type TokenEndpointAuthMethod } from './client-authentication.ts'
 import type { Grant } from './grants/grant.ts'
 import type { Login } from './login.ts'
+import { checkOptionNames } from './option-names.ts'
 import { checkIsolation } from './refresh-isolation.ts'
+import { checkRegisteredUris } from './registered-redirect.ts'
 import { checkSecretSource, type Environment, type SecretSource } from './secret-source.ts'
 import { type SessionStore, sessionStore } from './session-store.ts'
 
@@ -29,6 +31,20 @@ export interface ClientOptions {
   signingAlgorithm?: string
   /** `kid` of the assertion's header. */
   keyId?: string
+  /** What it is registered with: a login that comes back elsewhere fails at once. A loopback address matches at any port (RFC 8252 §7.3). */
+  redirectUris?: readonly string[]
+}
+
+/** Every name of {@link ClientOptions}. */
+export const clientOptionNames: Readonly<Record<keyof ClientOptions, true>> = {
+  clientId: true,
+  clientSecret: true,
+  issuer: true,
+  tokenEndpointAuthMethod: true,
+  privateKey: true,
+  signingAlgorithm: true,
+  keyId: true,
+  redirectUris: true
 }
 
 /** Options of {@link withOAuth} and {@link oauthTokens}. All are optional. */
@@ -91,6 +107,37 @@ export interface OAuthOptions {
   env?: Environment
 }
 
+const optionNames: Readonly<Record<keyof OAuthOptions, true>> = {
+  login: true,
+  grant: true,
+  client: true,
+  clientMetadataUrl: true,
+  clientName: true,
+  scope: true,
+  store: true,
+  profile: true,
+  refreshAheadSeconds: true,
+  loginWaitMs: true,
+  loginTimeoutMs: true,
+  dpop: true,
+  resource: true,
+  dangerouslyOmitResource: true,
+  dangerouslyAllowMissingPkceMetadata: true,
+  dangerouslyAllowHttp: true,
+  authorizationUrl: true,
+  tokenUrl: true,
+  registrationUrl: true,
+  revocationUrl: true,
+  deviceAuthorizationUrl: true,
+  chooseAuthorizationServer: true,
+  scopeOnRefresh: true,
+  useMtlsEndpoints: true,
+  refreshIsolation: true,
+  dispatcher: true,
+  now: true,
+  env: true
+}
+
 /** The options, checked, with defaults. */
 export interface Settings extends OAuthOptions {
   server: URL
@@ -112,12 +159,16 @@ export interface Settings extends OAuthOptions {
 // biome-ignore lint/style/noProcessEnv: the one place of this package that takes the environment, as a default
 export function checkOptions(server: string | URL, options: OAuthOptions, environment: Environment = process.env): Settings {
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'is not an object')
+  checkOptionNames('', options, optionNames)
   const url = parseServerUrl(server, options)
   checkWays(options)
   checkScope(options.scope)
   checkResource(options)
   checkEndpointUrls(options)
-  if (options.client !== undefined) checkClient(options.client)
+  if (options.client !== undefined) {
+    checkClient(options.client)
+    checkOptionNames('client', options.client, clientOptionNames)
+  }
   if (options.clientMetadataUrl !== undefined) checkClientMetadataUrl(options.clientMetadataUrl)
   const { refreshAheadSeconds = 60, loginWaitMs = 45_000, loginTimeoutMs = 300_000, profile, clientName = 'mcpauth' } = options
   checkNumber('refreshAheadSeconds', refreshAheadSeconds, 0, 86_400)
@@ -193,7 +244,8 @@ export function checkHttps(name: string, value: unknown, allowHttp: boolean): vo
 
 /** Checks a client that was registered by hand. */
 export function checkClient(client: ClientOptions, name = 'client'): void {
-  const { clientId, clientSecret, issuer, tokenEndpointAuthMethod, privateKey } = client
+  const { clientId, clientSecret, issuer, tokenEndpointAuthMethod, privateKey, redirectUris } = client
+  if (redirectUris !== undefined) checkRegisteredUris(`${name}.redirectUris`, redirectUris)
   if (typeof clientId !== 'string' || !/^[\x20-\x7e]+$/.test(clientId))
     throw invalidOption(`${name}.clientId`, 'is empty or holds illegal characters')
   if (clientSecret !== undefined) checkSecretSource(`${name}.clientSecret`, clientSecret)

@@ -36,6 +36,8 @@ test.each<[string, Record<string, unknown>]>([
   ['authorizationUrl', { authorizationUrl: 'https://as.example.com/#x' }],
   ['registrationUrl', { registrationUrl: 'javascript:alert(1)' }],
   ['revocationUrl', { revocationUrl: '/revoke' }],
+  ['client.redirectUris', { client: { clientId: 'a', redirectUris: 'http://127.0.0.1/callback' } }],
+  ['client.redirectUris', { client: { clientId: 'a', redirectUris: ['/callback'] } }],
   ['scopeOnRefresh', { scopeOnRefresh: 'always' }],
   ['chooseAuthorizationServer', { chooseAuthorizationServer: 'https://as.example.com' }]
 ])('a bad %s is refused at construction, by its name: %j', (name, options) => {
@@ -62,4 +64,22 @@ test('no error of an option quotes what may be a secret', () => {
       expect(`${(error as Error).stack}${JSON.stringify(error)}`).not.toContain('the-literal-secret')
     }
   }
+})
+
+test.each([
+  [{ scopes: 'a' }, 'scopes', 'scope'],
+  [{ token_url: 'https://as.example.com/token' }, 'token_url', 'tokenUrl'],
+  [{ dangerouslyAllowHTTP: true }, 'dangerouslyAllowHTTP', 'dangerouslyAllowHttp'],
+  [{ refreshAheadSecond: 1 }, 'refreshAheadSecond', 'refreshAheadSeconds'],
+  [{ client: { clientID: 'a', clientId: 'a' } }, 'client.clientID', 'clientId'],
+  [{ toString: 1 }, 'toString', undefined],
+  [{ somethingElse: 1 }, 'somethingElse', undefined]
+])('an option that does not exist is refused: %j', (options, name, meant) => {
+  expect(() => withOAuth(url, { store: memoryStore(), ...options } as never)).toThrow(
+    expect.objectContaining({
+      code: 'MCPAUTH_INVALID_OPTION',
+      message: `option ${name}: does not exist`,
+      hint: meant && `did you mean ${meant}?`
+    })
+  )
 })

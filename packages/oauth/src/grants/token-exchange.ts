@@ -2,7 +2,8 @@ import { invalidOption } from '@mcpauth/core'
 import { genericTokenEndpointRequest } from 'oauth4webapi'
 import { OAuthResponseError } from '../oauth-response-error.ts'
 import { isOidcLogin, type OidcLogin } from '../oidc-login.ts'
-import { type ClientOptions, checkClient, checkHttps } from '../options.ts'
+import { checkOptionNames } from '../option-names.ts'
+import { type ClientOptions, checkClient, checkHttps, clientOptionNames } from '../options.ts'
 import { clientAtProvider } from '../provider-client.ts'
 import { checkSecretSource, readSecret, type SecretSource } from '../secret-source.ts'
 import type { TokenResponse } from '../token-response.ts'
@@ -93,6 +94,7 @@ export function enterpriseAuthorization({ issuer, tokenUrl, client, idToken }: E
   checkHttps('grant.issuer', issuer, false)
   checkHttps('grant.tokenUrl', tokenUrl, false)
   checkClient(client, 'grant.client')
+  checkOptionNames('grant.client', client, clientOptionNames)
   const oidc = isOidcLogin(idToken) ? idToken : undefined
   if (!oidc) checkSecretSource('grant.idToken', idToken)
 

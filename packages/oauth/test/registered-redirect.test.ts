@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest'
+import { checkRedirectUri } from '../src/registered-redirect.ts'
+import { scene } from './small-servers.ts'
+
+test.each([
+  ['http://127.0.0.1/callback', 'http://127.0.0.1:51234/callback'],
+  ['http://127.0.0.1:8080/callback', 'http://127.0.0.1:51234/callback'],
+  ['http://[::1]/callback', 'http://[::1]:51234/callback'],
+  ['http://localhost/callback', 'http://localhost:51234/callback'],
+  ['https://app.example.com/callback', 'https://app.example.com/callback'],
+  ['com.example.app:/callback', 'com.example.app:/callback']
+])('RFC 8252 §7.3: %s serves %s', (registered, used) => {
+  expect(() => checkRedirectUri(['https://other.example.com/', registered], used)).not.toThrow()
+})
+
+test.each([
+  ['http://127.0.0.1/callback', 'http://127.0.0.1:51234/other'],
+  ['http://127.0.0.1/callback', 'http://[::1]:51234/callback'],
+  ['http://localhost/callback', 'http://127.0.0.1:51234/callback'],
+  ['http://127.0.0.1/callback', 'http://127.0.0.1:51234/callback?x'],
+  ['https://127.0.0.1/callback', 'http://127.0.0.1:51234/callback'],
+  ['https://app.example.com/callback', 'https://app.example.com:8443/callback'],
+  ['com.example.app:/callback', 'com.example.app:/other']
+])('RFC 8252 §7.3: %s does not serve %s', (registered, used) => {
+  expect(() => checkRedirectUri([registered], used)).toThrow(expect.objectContaining({ code: 'MCPAUTH_CLIENT_MISMATCH' }))
+})
+
+test('a login that comes back to another place than the client is registered with fails before a person is asked', async () => {
+  await using world = await scene()
+  const client = (uri: string) => ({ clientId: 'by-hand', redirectUris: [uri] })
+  await expect(world.tokensWith({ client: client('http://127.0.0.1/elsewhere') }).login()).rejects.toMatchObject({
+    code: 'MCPAUTH_CLIENT_MISMATCH',
+    message: expect.stringMatching(/127\.0\.0\.1:9\/callback.*127\.0\.0\.1\/elsewhere/)
+  })
+  expect(world.login.asked).toEqual([])
+  expect(await world.tokensWith({ client: client('http://127.0.0.1/callback') }).login()).toMatchObject({ loggedIn: true })
+})
