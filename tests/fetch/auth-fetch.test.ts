@@ -134,6 +134,19 @@ test('T19 a server that refuses every token gets five sends of one request at th
   expect(server.requests).toHaveLength(5)
 })
 
+test('requests that are first at the same time share one road', async () => {
+  await using server = await httpServer((_request, response) => response.end())
+  let laid = 0
+  await using fetch = authFetch([
+    (dispatch) => {
+      laid += 1
+      return (options, handler) => dispatch(options, handler)
+    }
+  ])
+  await Promise.all(Array.from({ length: 5 }, () => fetch(server.url)))
+  expect(laid).toBe(1)
+})
+
 test('a request that is aborted while its token is awaited fails at once with the reason, and is never sent', async () => {
   await using server = await httpServer((_request, response) => response.end())
   const never = new Promise<AccessToken>(() => undefined)

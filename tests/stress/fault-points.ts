@@ -17,7 +17,7 @@ export const points = [
 
 export type Point = (typeof points)[number]
 
-/** Where a kill loses the grant on a server without grace: after the request was sent, before its answer is in place (DESIGN, rule 5). */
+/** Where a kill loses the grant on a server without grace: after the request was sent, before its answer is in place (docs/architecture.md). */
 export const window: ReadonlySet<Point> = new Set(['after-sent', 'committed', 'half-read', 'temp-written', 'temp-synced'])
 
 /** Where an agent is struck, and the files by which it is armed and says so. */

@@ -64,13 +64,23 @@ export function roadFetch(layers: Interceptor | readonly Interceptor[], options:
   const composed = compose(list)
   const closed = new AbortController()
   let road: OpenRoad | undefined
+  let opening: Promise<OpenRoad> | undefined
+
+  /** Once, however many requests are the first. */
+  function open(): Promise<OpenRoad> {
+    opening ??= loadUndici().then((undici) => {
+      road = openRoad(undici, list, composed, options, { ...roadOptions, closed: closed.signal })
+      return road
+    })
+    return opening
+  }
 
   async function send(input: string | URL, init: RequestInit = {}): Promise<Response> {
     if (closed.signal.aborted) throw closed.signal.reason
     const request = requestOf(input, init)
-    road ??= openRoad(await loadUndici(), list, composed, options, { ...roadOptions, closed: closed.signal })
+    const { fetch } = road ?? (await open())
     try {
-      return globalResponse(await road.fetch(request.url, request.init, request.bytes))
+      return globalResponse(await fetch(request.url, request.init, request.bytes))
     } catch (error) {
       throw ownError(error)
     }
@@ -78,7 +88,8 @@ export function roadFetch(layers: Interceptor | readonly Interceptor[], options:
 
   async function dispose(): Promise<void> {
     closed.abort(new McpAuthError('MCPAUTH_CLOSED', 'this fetch has been closed', { hint: 'make a new authFetch' }))
-    await road?.close()
+    const opened = await opening?.catch(() => undefined)
+    await opened?.close()
   }
 
   return Object.assign(send, { [Symbol.asyncDispose]: dispose })

@@ -36,7 +36,7 @@ export type RefreshOutcome =
 const lockDeadlineMs = 180_000
 
 /**
- * Lock → read again → ask → write → release (DESIGN, "One refresh, whatever happens"). Many processes share one refresh token, and a server that
+ * Lock → read again → ask → write → release (docs/architecture.md, "One refresh, whatever happens"). Many processes share one refresh token, and a server that
  * detects reuse revokes everything: so never without the lock, and never a remembered refresh token.
  *
  * @throws `MCPAUTH_LOCK_TIMEOUT`, `MCPAUTH_NETWORK`, `MCPAUTH_TIMEOUT`, `MCPAUTH_OAUTH_RESPONSE` (5xx, 429, not JSON): nothing has been deleted.
@@ -70,7 +70,7 @@ async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: ()
       }
       return await keep(refreshedRecord(record, response, task.now()))
 
-      /** The server said no. Only its clear word kills the grant, and only this generation of it (rule 6). */
+      /** The server said no. Only its clear word kills the grant, and only this generation of it. */
       async function afterRefusal(error: unknown): Promise<RefreshOutcome> {
         if (!(error instanceof OAuthResponseError) || !isRefusal(error)) throw error
         const now = await held.read()
@@ -81,7 +81,7 @@ async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: ()
         return { kind: 'impossible', why: 'dead', record: await held.read(), error }
       }
 
-      /** Written before anyone uses it (rule 5). */
+      /** Written before anyone uses it. */
       async function keep(next: TokenRecord): Promise<RefreshOutcome> {
         const now = await held.read().catch(() => undefined)
         // The lock was lost meanwhile and somebody has moved on; ours would overwrite a newer grant.
@@ -118,7 +118,7 @@ function isRefusal({ status, error }: OAuthResponseError): boolean {
   return error !== 'temporarily_unavailable' && error !== 'slow_down' && error !== 'server_error'
 }
 
-/** Rule 7: a connection that broke after the request was sent. Once more, at once, under the lock: servers that allow it allow it for seconds. */
+/** A connection that broke after the request was sent. Once more, at once, under the lock: servers that allow it allow it for seconds. */
 async function sendOnceMoreWhenDropped(send: () => Promise<TokenResponse>): Promise<TokenResponse> {
   try {
     return await send()

@@ -13,7 +13,7 @@ test.each([
   [{ kind: 'login', url: 'https://mcp.example.com/mcp' }, `${sha('https://mcp.example.com/mcp')}.login`],
   [{ kind: 'client', issuer: 'https://as.example.com/' }, `clients/${sha('https://as.example.com/')}`],
   [{ kind: 'identity', issuer: 'https://idp.example.com', clientId: 'cli' }, `identities/${sha('https://idp.example.com\ncli')}`]
-] as const)('%o has the name of DESIGN.md', (key, name) => {
+] as const)('%o has the name that other tools look for', (key, name) => {
   expect(storeFileName(key)).toBe(name)
 })
 
