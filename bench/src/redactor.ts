@@ -72,7 +72,7 @@ function logOf(known: readonly string[]): LogLine[] {
       status: 200,
       durationMs: i % 200
     }
-    if (i % 20 === 0) line.req.headers['authorization'] = `Bearer ${known[i % known.length]}`
+    if (i % 20 === 0) line.req.headers.authorization = `Bearer ${known[i % known.length]}`
     if (i % 100 === 0) line.password = 'hunter2'
     lines.push(line)
     bytes += JSON.stringify(line).length + 1

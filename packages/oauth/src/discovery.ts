@@ -83,6 +83,8 @@ function coversServer(resource: URL, server: URL): boolean {
  */
 export async function discoverAuthorizationServer(context: DiscoveryContext, issuer: string): Promise<AuthorizationServer | undefined> {
   if (!URL.canParse(issuer)) throw new McpAuthError('MCPAUTH_DISCOVERY_FAILED', `the authorization server ${safeText(issuer)} is not a URL`)
+  // Before its parts are taken: the origin of a URL that is neither https nor http is no URL.
+  context.guard.checkUrl(new URL(issuer), 'the authorization server')
   const document = await firstDocument(context, issuerMetadataUrls(new URL(issuer)), 'the authorization server metadata', isServerMetadata)
   if (!document) return undefined
   if (document.issuer !== issuer) {
@@ -109,7 +111,8 @@ function issuerMetadataUrls(issuer: URL): URL[] {
           `/.well-known/openid-configuration${path}`,
           `${path}/.well-known/openid-configuration`
         ]
-  return forms.map((form) => new URL(form, issuer.origin))
+  // Not resolved against the origin: a path of two slashes would name another host.
+  return forms.map((form) => new URL(issuer.origin + form))
 }
 
 function isServerMetadata(document: Record<string, unknown>): boolean {

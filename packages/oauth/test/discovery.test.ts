@@ -1,5 +1,8 @@
+import { McpAuthError } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { expect, test } from 'vitest'
+import { addressGuard } from '../src/address-guard.ts'
+import { discoverAuthorizationServer } from '../src/discovery.ts'
 import { oauthTokens } from '../src/index.ts'
 import { approving, authorizationServer, resourceServer, scene } from './small-servers.ts'
 
@@ -203,3 +206,23 @@ test('N24: without metadata the resource is the server, without the slash of an 
   await oauthTokens(mcp.origin, { login: approving(), store: memoryStore() }).login()
   expect(as.at('/token')[0]?.form.get('resource')).toBe(mcp.origin)
 })
+
+test.each(['A:', 'urn:issuer', 'ftp://as.example', 'https://as.example//evil.example'])(
+  'N7 an issuer of another form is no reason to crash, nor to ask another host: %s',
+  async (issuer) => {
+    const asked: string[] = []
+    const context = {
+      server: new URL('https://mcp.example.com/mcp'),
+      guard: addressGuard({ server: new URL('https://mcp.example.com/mcp') }),
+      network: {
+        readMetadata: async (url: URL) => {
+          asked.push(url.host)
+          return undefined
+        }
+      }
+    }
+    const error = await discoverAuthorizationServer(context as never, issuer).catch((reason: unknown) => reason)
+    expect(error === undefined || McpAuthError.is(error)).toBe(true)
+    expect(asked.filter((host) => host !== 'as.example')).toEqual([])
+  }
+)
