@@ -1,6 +1,19 @@
 // What the promises of the token store cost: the lock, a refresh, a cached token, the first request of a process, and many servers in one process.
-import { execFileSync } from 'node:child_process'
-import { closeSync, fsyncSync, mkdtempSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { execFileSync, fork } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  closeSync,
+  cpSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { authFetch, type DispatcherLike, type Refusal, type TokenRecord } from '@mcpauth/core'
@@ -10,6 +23,7 @@ import { fileStore, memoryStore } from '@mcpauth/token-store'
 import properLockfile from 'proper-lockfile'
 import { kernelLocks } from '../../packages/token-store/src/kernel-lock.ts'
 import { compare, median, print } from './harness.ts'
+import { seedCache } from './seed-cache.ts'
 
 export async function costsBench(): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), 'mcpauth-bench-'))
@@ -148,25 +162,50 @@ async function cachedToken(): Promise<void> {
   console.log(`\na cached current(): ${median(rounds).toFixed(0)} ns, synchronous (goal: below 1,000)`)
 }
 
-/** Whole processes: node, imports, one request; the difference is what mcpauth adds. */
-async function startUp(root: string): Promise<void> {
-  const program = new URL('./first-request.ts', import.meta.url).pathname
+/** Whole processes: imports and one request, with the packages as they are published; the difference is what mcpauth adds. */
+export async function startUp(root: string): Promise<void> {
+  const project = installed(join(root, 'project'))
+  const server = fork(new URL('./echo-server.ts', import.meta.url))
+  const [{ url }] = (await once(server, 'message')) as [{ url: string }]
+  seedCache(root, url)
   const modes = ['fetch', 'undici', 'mcpauth'] as const
   const times: Record<string, number[]> = { fetch: [], undici: [], mcpauth: [] }
-  const env = { ...process.env, MCPAUTH_AUTH_DIR: root, NODE_COMPILE_CACHE: join(root, 'compile-cache') }
+  const env = { ...process.env, MCPAUTH_AUTH_DIR: root }
   for (let round = -1; round < 15; round++) {
     for (const mode of modes) {
-      const milliseconds = Number(execFileSync(process.execPath, [program, mode], { env, encoding: 'utf8' }))
+      const milliseconds = Number(execFileSync(process.execPath, [join(project, 'first-request.ts'), mode, url], { env, encoding: 'utf8' }))
       if (round >= 0) times[mode]?.push(milliseconds)
     }
   }
+  server.kill()
   const of = (mode: string): number => median(times[mode] ?? [])
-  console.log('\nthe first request of a process, imports included, warm cache, from source, in ms of its own time')
+  console.log('\nimports and first request of a process, warm cache, built packages, in ms')
   console.log(`${of('fetch').toFixed(0).padStart(8)}  global fetch`)
   console.log(`${of('undici').toFixed(0).padStart(8)}  undici.fetch`)
   console.log(
     `${of('mcpauth').toFixed(0).padStart(8)}  authFetch + OAuth: ${(of('mcpauth') - of('undici')).toFixed(0)} over undici.fetch (goal: 15 or less)`
   )
+}
+
+/** A project with the built packages, without a registry. */
+function installed(project: string): string {
+  const repository = join(import.meta.dirname, '../..')
+  execFileSync('pnpm', ['--silent', 'run', 'build', '--output-logs=errors-only'], {
+    cwd: repository,
+    stdio: ['ignore', 'ignore', 'inherit']
+  })
+  const modules = join(project, 'node_modules')
+  for (const name of ['core', 'oauth', 'token-store', 'refresh-on-401']) {
+    const target = join(modules, '@mcpauth', name)
+    cpSync(join(repository, 'packages', name, 'dist'), join(target, 'dist'), { recursive: true })
+    writeFileSync(join(target, 'package.json'), JSON.stringify({ name: `@mcpauth/${name}`, type: 'module', exports: './dist/index.js' }))
+  }
+  for (const name of ['undici', 'oauth4webapi', 'jose']) {
+    symlinkSync(realpathSync(join(repository, 'packages/oauth/node_modules', name)), join(modules, name))
+  }
+  cpSync(join(import.meta.dirname, 'first-request.ts'), join(project, 'first-request.ts'))
+  writeFileSync(join(project, 'package.json'), '{"type":"module"}')
+  return project
 }
 
 async function manyServers(): Promise<void> {

@@ -3,9 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** A warm cache, written without the store, so that nothing of it is loaded yet. */
-export function seedCache(url: string): void {
-  const root = process.env.MCPAUTH_AUTH_DIR ?? ''
-  if (root === '') throw new Error('MCPAUTH_AUTH_DIR is not set')
+export function seedCache(root: string, url: string): void {
   mkdirSync(root, { recursive: true, mode: 0o700 })
   const record = {
     access_token: 'the-token-of-the-bench',

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { McpAuthError, secrets } from '@mcpauth/core'
 import { type CallbackPage, callbackPage, contentSecurityPolicy } from './callback-page.ts'
@@ -140,8 +140,14 @@ async function listen(
   return other ? [server, other] : [server]
 }
 
-function listenOn(address: string, port: number, receive: (request: IncomingMessage, response: ServerResponse) => void): Promise<Server> {
-  return new Promise((settle, fail) => {
+async function listenOn(
+  address: string,
+  port: number,
+  receive: (request: IncomingMessage, response: ServerResponse) => void
+): Promise<Server> {
+  // Loaded for a login only: it costs 20 ms at start-up.
+  const { createServer } = await import('node:http')
+  return await new Promise((settle, fail) => {
     const server = createServer({ maxHeaderSize: 32_768, requestTimeout: 10_000, headersTimeout: 10_000 }, receive)
     server.once('error', (error: NodeJS.ErrnoException) => fail(cannotListen(error.code, address, port)))
     server.listen({ host: address, port, exclusive: true }, () => settle(server))
