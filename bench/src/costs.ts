@@ -163,7 +163,7 @@ async function cachedToken(): Promise<void> {
 }
 
 /** Whole processes: imports and one request, with the packages as they are published; the difference is what mcpauth adds. */
-export async function startUp(root: string): Promise<void> {
+async function startUp(root: string): Promise<void> {
   const project = installed(join(root, 'project'))
   const server = fork(new URL('./echo-server.ts', import.meta.url))
   const [{ url }] = (await once(server, 'message')) as [{ url: string }]

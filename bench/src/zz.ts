@@ -1,3 +1,0 @@
-import { mkdtempSync } from 'node:fs'
-import { startUp } from './costs.ts'
-await startUp(mkdtempSync('/tmp/su-'))
