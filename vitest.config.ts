@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-// A test that waits, waits for an event; the limit only ends one that hangs.
-const common = { testTimeout: 120_000, hookTimeout: 120_000, setupFiles: [fileURLToPath(new URL('vitest.seed.ts', import.meta.url))] }
+// A test that waits, waits for an event; the limit only ends one that hangs. The long fuzzing of the night takes its time.
+const limitMs = process.env.MCPAUTH_FUZZ_RUNS === undefined ? 120_000 : 3_600_000
+const common = { testTimeout: limitMs, hookTimeout: 120_000, setupFiles: [fileURLToPath(new URL('vitest.seed.ts', import.meta.url))] }
 const undici7 = fileURLToPath(new URL('tests/node_modules/undici7', import.meta.url))
 
 export default defineConfig({
