@@ -16,13 +16,14 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { authFetch, type DispatcherLike, type Refusal, type TokenRecord } from '@mcpauth/core'
+import { authFetch, type DispatcherLike, type Refusal } from '@mcpauth/core'
 import { oauthTokens, withOAuth } from '@mcpauth/oauth'
 import { directLogin, directRefresh, startAuthorizationServer, startMcpServerV1 } from '@mcpauth/tests/servers'
 import { fileStore, memoryStore } from '@mcpauth/token-store'
 import properLockfile from 'proper-lockfile'
 import { kernelLocks } from '../../packages/token-store/src/kernel-lock.ts'
 import { compare, median, print } from './harness.ts'
+import { record } from './record.ts'
 import { seedCache } from './seed-cache.ts'
 
 export async function costsBench(): Promise<void> {
@@ -36,15 +37,6 @@ export async function costsBench(): Promise<void> {
   } finally {
     rmSync(root, { recursive: true, force: true })
   }
-}
-
-const record: TokenRecord = {
-  access_token: 'a'.repeat(800),
-  refresh_token: 'r'.repeat(200),
-  token_type: 'Bearer',
-  expires_at_unix: 4_000_000_000,
-  generation: 1,
-  version: 1
 }
 
 async function lockCosts(root: string): Promise<void> {

@@ -1,22 +1,15 @@
 // What a token store in PostgreSQL costs: a read, a refresh, a process that finds the work done. Local database, commits that wait for the disk.
 import { randomBytes } from 'node:crypto'
-import type { StoreKey, TokenRecord, TokenStore } from '@mcpauth/core'
+import type { StoreKey, TokenStore } from '@mcpauth/core'
 import { oauthTokens } from '@mcpauth/oauth'
 import { postgresStore } from '@mcpauth/token-store-postgres'
 import { type Database, startDatabase } from '../../tests/postgres/database.ts'
 import { compare, print } from './harness.ts'
+import { record } from './record.ts'
 
 type Pool = ReturnType<Database['pool']>
 
 const key: StoreKey = { kind: 'server', url: 'https://mcp.example.com/mcp' }
-const record: TokenRecord = {
-  access_token: 'a'.repeat(800),
-  refresh_token: 'r'.repeat(200),
-  token_type: 'Bearer',
-  expires_at_unix: 4_000_000_000,
-  generation: 1,
-  version: 1
-}
 const deadline = { deadlineMs: 60_000 }
 
 export async function postgresBench(): Promise<void> {

@@ -1,3 +1,4 @@
+export type { Environment } from '@mcpauth/core'
 export { type BrowserLoginOptions, browserLogin } from './browser-login.ts'
 export type { TokenEndpointAuthMethod } from './client-authentication.ts'
 export { type ClientMetadataDocumentOptions, clientMetadataDocument } from './client-metadata-document.ts'
@@ -19,6 +20,6 @@ export { type LoginOptions, type OAuthTokens, oauthTokens } from './oauth-tokens
 export { type OidcLogin, type OidcLoginOptions, oidcLogin } from './oidc-login.ts'
 export type { ClientOptions, OAuthOptions } from './options.ts'
 export { type PasteLoginOptions, pasteLogin } from './paste-login.ts'
-export type { Environment, SecretSource } from './secret-source.ts'
+export type { SecretSource } from './secret-source.ts'
 export type { TokenResponse } from './token-response.ts'
 export { withOAuth } from './with-oauth.ts'

@@ -1,6 +1,7 @@
 import {
   canonicalServerUrl,
   type DispatcherLike,
+  type Environment,
   invalidOption,
   isLoopbackHost,
   parseServerUrl,
@@ -14,7 +15,7 @@ import type { Login } from './login.ts'
 import { checkOptionNames } from './option-names.ts'
 import { checkIsolation } from './refresh-isolation.ts'
 import { checkRegisteredUris } from './registered-redirect.ts'
-import { checkSecretSource, type Environment, type SecretSource } from './secret-source.ts'
+import { checkSecretSource, type SecretSource } from './secret-source.ts'
 import { type SessionStore, sessionStore } from './session-store.ts'
 
 /** A client that was registered by hand at the authorization server. */

@@ -1,8 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { invalidOption, McpAuthError, secrets } from '@mcpauth/core'
-
-/** Environment variables, as `process.env` has them. */
-export type Environment = Readonly<Record<string, string | undefined>>
+import { type Environment, invalidOption, McpAuthError, secrets } from '@mcpauth/core'
 
 /** Where a secret is read from, each time it is needed: a variable, a file (one trailing newline is removed), or a function. Never a literal. */
 export type SecretSource = { readonly env: string } | { readonly file: string } | (() => string | Promise<string>)

@@ -1,4 +1,4 @@
-import { McpAuthError, safeText } from '@mcpauth/core'
+import { type Environment, McpAuthError, safeText } from '@mcpauth/core'
 import {
   type AuthorizationServer,
   allowInsecureRequests,
@@ -10,7 +10,6 @@ import {
 } from 'oauth4webapi'
 import type { AuthorizationServerClient, RequestLimits } from '../authorization-server-client.ts'
 import { OAuthResponseError } from '../oauth-response-error.ts'
-import type { Environment } from '../secret-source.ts'
 import type { SessionStore } from '../session-store.ts'
 import { readTokenResponse, type TokenResponse } from '../token-response.ts'
 import type { RootedNetwork } from '../trusted-networks.ts'
