@@ -1,14 +1,12 @@
 import { appendFileSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { authFetch, type Dispatch, McpAuthError, type TokenStore } from '@mcpauth/core'
 import { type OpenLogin, oauthTokens, withOAuth } from '@mcpauth/oauth'
 import { fileStore } from '@mcpauth/token-store'
-import { postgresStore } from '@mcpauth/token-store-postgres'
-import { Pool } from 'pg'
 import { Agent } from 'undici'
-import { approve } from '../servers/index.ts'
+import { approve } from '../servers/scripted-user.ts'
 import type { AgentTask, Order, Point, Report } from './fault-points.ts'
-import { tapPool } from './tapped-pool.ts'
 
 // One process of many that share a cache: it does what it is told, and ends or stops itself where it is told to.
 const task = JSON.parse(process.argv[2] as string) as AgentTask
@@ -29,8 +27,9 @@ function reach(point: Point): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
 }
 
+// Hundreds of these are started: each loads only what it uses.
 const base: TokenStore = task.database
-  ? postgresStore({ pool: tapPool(new Pool({ ...task.database, max: 2 }), reach), dangerouslyStorePlaintext: true })
+  ? (await import('./database-store.ts')).databaseStore(task.database, reach)
   : fileStore({ root: task.root, staleMs: task.staleMs, probe: { at: reach } })
 
 /** The store, with the point after the re-read. */
@@ -134,6 +133,8 @@ process.on('message', async (order: Order) => {
     message: (error as Error).message
   }))
   process.send?.({ ok: false, ...report, id: order.id, atMs: Date.now() } satisfies Report)
+  // None of them ends in peace, when it would be written by itself.
+  flushCompileCache()
 })
 process.on('disconnect', () => process.exit())
 process.send?.({ id: 0, ok: true, atMs: Date.now() } satisfies Report)

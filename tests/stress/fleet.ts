@@ -1,4 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AgentTask, Order, Report } from './fault-points.ts'
 
@@ -16,7 +18,9 @@ export interface AgentProcess {
 /** Starts an agent and waits until it is ready. */
 export async function startAgent(task: AgentTask): Promise<AgentProcess> {
   const child: ChildProcess = fork(fileURLToPath(new URL('agent.ts', import.meta.url)), [JSON.stringify(task)], {
-    execArgv: ['--expose-gc']
+    execArgv: ['--expose-gc'],
+    // Hundreds of them are started; what the first has compiled the others need not.
+    env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'mcpauth-stress-compiled') }
   })
   const waiting = new Map<number, (report: Report | undefined) => void>()
   let nextId = 1
@@ -60,7 +64,14 @@ export async function startAgent(task: AgentTask): Promise<AgentProcess> {
 export async function startFleet(size: number, task: AgentTask): Promise<AgentProcess[]> {
   const fleet: AgentProcess[] = []
   while (fleet.length < size) {
-    fleet.push(...(await Promise.all(Array.from({ length: Math.min(4, size - fleet.length) }, () => startAgent(task)))))
+    const several = Array.from({ length: Math.min(4, size - fleet.length) }, () => startAgent(task))
+    const started = await Promise.allSettled(several)
+    fleet.push(...started.filter((one) => one.status === 'fulfilled').map(({ value }) => value))
+    const failed = started.find((one) => one.status === 'rejected')
+    if (!failed) continue
+    // Processes that nobody ends would keep this one from ending.
+    await endFleet(fleet)
+    throw failed.reason
   }
   return fleet
 }

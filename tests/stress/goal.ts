@@ -47,3 +47,13 @@ export async function within<T>(ms: number, what: string, work: Promise<T>): Pro
     clearTimeout(timer)
   }
 }
+
+export function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0)
+}
+
+/** Like Promise.all, but a failure waits until the others have tidied up. */
+export async function allOrNone<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work)
+  return await Promise.all(work)
+}

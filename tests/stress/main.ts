@@ -8,7 +8,7 @@ import { lostAnswer } from './lost-answer.ts'
 import { manyProcesses } from './many-processes.ts'
 import { holderKilled, killedAnywhere, stoppedAnywhere } from './strikes.ts'
 
-const usage = `./dev stress [R1 … R9 RC] [--quick] [--processes N] [--expiries N] [--strikes N] [--fault POINT] [--store file|postgres] [--json]
+const usage = `./dev stress [R1 … R9 RC] [--quick] [--processes N] [--expiries N] [--strikes N] [--rounds N] [--fault POINT] [--store file|postgres] [--json]
 Real processes on one cache, a strict authorization server as judge. Exit code 1 if a promise is not kept.`
 
 const goals: readonly Goal[] = [
@@ -46,6 +46,7 @@ const { values, positionals } = parseArgs({
     processes: { type: 'string' },
     expiries: { type: 'string' },
     strikes: { type: 'string' },
+    rounds: { type: 'string' },
     fault: { type: 'string' },
     store: { type: 'string', default: 'file' },
     json: { type: 'boolean', default: false },
@@ -69,6 +70,7 @@ async function runAll(): Promise<boolean> {
     processes: Number(values.processes ?? base.processes),
     expiries: Number(values.expiries ?? base.expiries),
     strikes: Number(values.strikes ?? base.strikes),
+    rounds: Number(values.rounds ?? base.rounds),
     fault: values.fault,
     store: values.store === 'postgres' ? 'postgres' : 'file'
   }

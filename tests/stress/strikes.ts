@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { type AgentTask, type Point, points, window } from './fault-points.ts'
 import { endFleet, replenish, startAgent, startFleet } from './fleet.ts'
-import { type Goal, median, type Outcome, type Scale, within } from './goal.ts'
+import { allOrNone, type Goal, median, type Outcome, type Scale, sum, within } from './goal.ts'
 import { startWorld, type World } from './world.ts'
 
 /** A fleet in which, at each expiry, whoever comes first to a point is struck there. */
@@ -24,12 +24,11 @@ interface Round {
 async function startStrikes(
   world: World,
   { processes, staleMs }: Pick<Scale, 'processes' | 'staleMs'>,
-  signal: 'SIGKILL' | 'SIGSTOP',
-  more: Partial<AgentTask> = {}
+  signal: 'SIGKILL' | 'SIGSTOP'
 ): Promise<Strike> {
   const armed = join(world.root, 'armed')
   const struck = join(world.root, 'struck')
-  const task: AgentTask = { ...world.agentTask(staleMs), ...more }
+  const task = world.agentTask(staleMs)
   const fleet = await startFleet(processes, task)
   await Promise.all(fleet.map((agent) => agent.order({ do: 'call' })))
 
@@ -125,7 +124,22 @@ export const killedAnywhere: Goal = {
 /** When a process whose helper asks is killed: while the server holds the request, the moment it has committed, or whenever. */
 const moments = ['request held', 'committed', 'any'] as const
 
-async function killedWithHelper({ strikes, staleMs }: Scale): Promise<{ strikes: number; lost: number; reuses: number }> {
+interface HelperStrikes {
+  strikes: number
+  lost: number
+  reuses: number
+}
+
+async function killedWithHelper(scale: Scale): Promise<HelperStrikes> {
+  const struck = await allOrNone(moments.map((moment) => killedWithHelperAt(moment, scale)))
+  return {
+    strikes: sum(struck, ({ strikes }) => strikes),
+    lost: sum(struck, ({ lost }) => lost),
+    reuses: sum(struck, ({ reuses }) => reuses)
+  }
+}
+
+async function killedWithHelperAt(moment: (typeof moments)[number], { strikes, staleMs }: Scale): Promise<HelperStrikes> {
   await using world = await startWorld()
   const { ledger } = world.authorizationServer
   const task: AgentTask = { server: world.server.href, root: world.root, staleMs, refreshIsolation: 'process' }
@@ -133,8 +147,7 @@ async function killedWithHelper({ strikes, staleMs }: Scale): Promise<{ strikes:
   let [struck, lost] = [0, 0]
   try {
     await agent.order({ do: 'call' })
-    for (let strike = 0; strike < strikes * moments.length; strike += 1) {
-      const moment = moments[strike % moments.length]
+    for (let strike = 0; strike < strikes; strike += 1) {
       const before = ledger.refreshes
       const { promise: released, resolve: release } = Promise.withResolvers<void>()
       const hold =
@@ -167,39 +180,60 @@ export const stoppedAnywhere: Goal = {
   run: (scale) => atEachPoint(scale, 'SIGSTOP', new Set())
 }
 
-async function atEachPoint(
-  scale: Scale,
-  signal: 'SIGKILL' | 'SIGSTOP',
-  mayLose: ReadonlySet<Point>,
-  more?: Partial<AgentTask>
-): Promise<Outcome> {
+/** How many points are struck at the same time, each lane with servers and a cache of its own: most of a strike is waiting. */
+const lanes = 5
+
+interface Struck {
+  strikes: number
+  missed: number
+  lostOutside: number
+  lostInside: number
+  unanswered: number
+  reusesOutside: number
+}
+
+async function atEachPoint(scale: Scale, signal: 'SIGKILL' | 'SIGSTOP', mayLose: ReadonlySet<Point>): Promise<Outcome> {
+  const wanted = points.filter((each) => scale.fault === undefined || scale.fault === each)
+  const todo = wanted.values()
+  const lane = async (): Promise<Struck[]> => {
+    const struck: Struck[] = []
+    for (const point of todo) struck.push(await atOnePoint(scale, signal, point, mayLose.has(point)))
+    return struck
+  }
+  const struck = (await allOrNone(Array.from({ length: Math.min(lanes, wanted.length) }, lane))).flat()
+  const figures = {
+    strikes: sum(struck, ({ strikes }) => strikes),
+    missed: sum(struck, ({ missed }) => missed),
+    lostOutside: sum(struck, ({ lostOutside }) => lostOutside),
+    lostInside: sum(struck, ({ lostInside }) => lostInside),
+    unanswered: sum(struck, ({ unanswered }) => unanswered),
+    reusesOutside: sum(struck, ({ reusesOutside }) => reusesOutside)
+  }
+  const broken = figures.lostOutside + figures.unanswered + figures.reusesOutside + figures.missed
+  return { passed: wanted.length > 0 && broken === 0, figures }
+}
+
+async function atOnePoint(scale: Scale, signal: 'SIGKILL' | 'SIGSTOP', point: Point, mayLose: boolean): Promise<Struck> {
   await using world = await startWorld({}, scale.store)
   const { ledger } = world.authorizationServer
-  const strikes = await startStrikes(world, { processes: 2, staleMs: scale.staleMs }, signal, more)
+  const strikes = await startStrikes(world, { processes: 2, staleMs: scale.staleMs }, signal)
   const figures = { strikes: 0, missed: 0, lostOutside: 0, lostInside: 0, unanswered: 0, reusesOutside: 0 }
   try {
-    for (const point of points.filter((each) => scale.fault === undefined || scale.fault === each)) {
-      for (let strike = 0; strike < scale.strikes; strike += 1) {
-        const reusesBefore = ledger.reuses
-        const { lost, struck, unanswered } = await strikes.round(point)
-        figures.strikes += Number(struck)
-        figures.missed += Number(!struck)
-        figures.unanswered += unanswered
-        // A use of a rotated token is how a strict server takes the grant back.
-        if (mayLose.has(point)) figures.lostInside += Number(lost)
-        else {
-          figures.lostOutside += Number(lost)
-          figures.reusesOutside += ledger.reuses - reusesBefore
-        }
+    for (let strike = 0; strike < scale.strikes; strike += 1) {
+      const reusesBefore = ledger.reuses
+      const { lost, struck, unanswered } = await strikes.round(point)
+      figures.strikes += Number(struck)
+      figures.missed += Number(!struck)
+      figures.unanswered += unanswered
+      // A use of a rotated token is how a strict server takes the grant back.
+      if (mayLose) figures.lostInside += Number(lost)
+      else {
+        figures.lostOutside += Number(lost)
+        figures.reusesOutside += ledger.reuses - reusesBefore
       }
     }
-    const broken = figures.lostOutside + figures.unanswered + figures.reusesOutside + figures.missed
-    return { passed: broken === 0, figures }
+    return figures
   } finally {
     await strikes.end()
   }
-}
-
-function sum<T>(items: readonly T[], of: (item: T) => number): number {
-  return items.reduce((total, item) => total + of(item), 0)
 }
