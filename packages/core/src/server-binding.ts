@@ -91,7 +91,7 @@ function pathCovered(path: string, prefix: string, origin: string): boolean {
   if (!isPlain(path)) {
     // No parser writes spaces, control characters or a fragment here; who does, is covered by nothing.
     if (!path.startsWith('/') || /[\u0000-\u0020#]/.test(path)) return false
-    for (const form of [path, decodeSeparators(path)]) {
+    for (const form of [path, decoded(path, separators), decoded(path, withoutParameters)]) {
       if (!URL.canParse(origin + form)) return false
       const parsed = new URL(origin + form)
       if (parsed.origin !== origin || !underPrefix(parsed.pathname, prefix)) return false
@@ -116,17 +116,25 @@ function isPlain(path: string): boolean {
 }
 
 /** What a server sees that decodes separators and dots before it resolves them, however often they are wrapped. */
-function decodeSeparators(path: string): string {
+function decoded(path: string, step: (pathname: string) => string): string {
   const end = path.indexOf('?')
   let pathname = end === -1 ? path : path.slice(0, end)
   for (;;) {
-    const decoded = pathname
-      .replace(/%25/g, '%')
-      .replace(/%2e/gi, '.')
-      .replace(/%2f/gi, '/')
-      .replace(/%5c|\\/gi, '/')
-      .replace(/;[^/]*/g, '')
-    if (decoded === pathname) return decoded
-    pathname = decoded
+    const next = step(pathname)
+    if (next === pathname) return next
+    pathname = next
   }
+}
+
+function separators(pathname: string): string {
+  return pathname
+    .replace(/%25/g, '%')
+    .replace(/%2e/gi, '.')
+    .replace(/%2f/gi, '/')
+    .replace(/%5c|\\/gi, '/')
+}
+
+/** Some servers also drop what follows a `;` in a segment, and to others `/mcp;` is not `/mcp`. */
+function withoutParameters(pathname: string): string {
+  return separators(pathname).replace(/;[^/]*/g, '')
 }

@@ -57,6 +57,12 @@ describe('bindTo', () => {
     )
   })
 
+  test('N26 a path that resolves to the prefix with a parameter is covered by nothing: to some servers that is another path', () => {
+    expect(binding.covers({ origin: 'https://mcp.example.com', path: '/mcp/..%5cmcp;' })).toBe(false)
+    expect(binding.covers({ origin: 'https://mcp.example.com', path: '/mcp/..%2fmcp;x=1' })).toBe(false)
+    expect(binding.covers({ origin: 'https://mcp.example.com', path: '/mcp/x;v=1' })).toBe(true)
+  })
+
   test('a server at the root covers its whole origin, and bind: origin widens a path', () => {
     for (const wide of [bindTo('https://mcp.example.com'), bindTo('https://mcp.example.com/mcp', { bind: 'origin' })]) {
       expect(wide.covers({ origin: 'https://mcp.example.com', path: '/messages?x=1' })).toBe(true)
