@@ -1,0 +1,97 @@
+// Changes the code in thousands of small ways, one at a time, and looks which of them no test notices.
+//   ./dev mutation                                     all of core, refresh-on-401, token-store and oauth, in a clone: over an hour
+//   ./dev mutation packages/oauth/src/refresh.ts …     some files
+//   ./dev mutation --here …                            in this work tree, which must be clean
+//   MCPAUTH_MUTATION_TESTS='packages/oauth/test/refresh-once.test.ts'   only those tests, as globs
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { parseArgs } from 'node:util'
+import { explained } from './explained.ts'
+
+interface Place {
+  line: number
+  column: number
+}
+
+interface Mutant {
+  status: 'Killed' | 'Timeout' | 'Survived' | 'NoCoverage' | 'Ignored' | 'CompileError' | 'RuntimeError'
+  replacement?: string
+  location: { start: Place; end: Place }
+}
+
+interface Report {
+  files: Record<string, { source: string; mutants: Mutant[] }>
+}
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { here: { type: 'boolean', default: false } } })
+const root = join(import.meta.dirname, '..', '..')
+process.exitCode = (values.here ? await inPlace() : await inClone()) ? 0 : 1
+
+async function inPlace(): Promise<boolean> {
+  // The sources are changed where they are: what is not committed could be lost.
+  if (execFileSync('git', ['status', '--porcelain', 'packages'], { cwd: root }).length > 0) throw new Error('commit or stash first')
+  return await mutate(root)
+}
+
+async function inClone(): Promise<boolean> {
+  const clone = mkdtempSync(join(tmpdir(), 'mcpauth-mutation-'))
+  try {
+    execFileSync('git', ['clone', '-q', root, clone])
+    execFileSync('./dev', ['exec', 'true'], { cwd: clone, stdio: 'inherit' })
+    return await mutate(clone)
+  } finally {
+    rmSync(clone, { recursive: true, force: true })
+  }
+}
+
+async function mutate(folder: string): Promise<boolean> {
+  const only = positionals.length > 0 ? ['--mutate', positionals.map((path) => relative(root, path)).join(',')] : []
+  const status = await new Promise((settle, fail) => {
+    const stryker = spawn('./dev', ['exec', 'stryker', 'run', ...only], { cwd: folder, stdio: 'inherit' })
+    stryker.on('error', fail).on('close', settle)
+  })
+  if (status !== 0) throw new Error(`stryker ended with ${status}`)
+  return judge(JSON.parse(readFileSync(join(folder, '.artifacts', 'mutation.json'), 'utf8')))
+}
+
+/** Prints a line per file and every survivor that nobody has explained. */
+function judge({ files }: Report): boolean {
+  const all = { killed: 0, of: 0, unexplained: 0 }
+  for (const [file, { source, mutants }] of Object.entries(files).toSorted()) {
+    const tried = mutants.filter(({ status }) => ['Killed', 'Timeout', 'Survived', 'NoCoverage'].includes(status))
+    const survivors = tried.filter(({ status }) => status === 'Survived' || status === 'NoCoverage')
+    const unexplained = survivors.filter((mutant) => !isExplained(file, textAt(source, mutant), mutant.replacement ?? ''))
+    all.killed += tried.length - survivors.length
+    all.of += tried.length
+    all.unexplained += unexplained.length
+    console.log(
+      `${score(tried.length - survivors.length, tried.length)} ${file}  ${survivors.length} survive, ${unexplained.length} unexplained`
+    )
+    for (const mutant of unexplained)
+      console.log(`       ${mutant.location.start.line}: ${line(textAt(source, mutant))}  →  ${line(mutant.replacement ?? '')}`)
+  }
+  console.log(`${score(all.killed, all.of)} in all: ${all.killed} of ${all.of} killed, ${all.unexplained} survivors unexplained`)
+  return all.unexplained === 0
+}
+
+function isExplained(file: string, from: string, to: string): boolean {
+  return explained.some((each) => each.file === file && each.from === line(from) && each.to === line(to))
+}
+
+function textAt(source: string, { location: { start, end } }: Mutant): string {
+  const lines = source.split('\n').slice(start.line - 1, end.line)
+  lines[lines.length - 1] = (lines.at(-1) ?? '').slice(0, end.column - 1)
+  lines[0] = (lines[0] ?? '').slice(start.column - 1)
+  return lines.join('\n')
+}
+
+function line(text: string): string {
+  const flat = text.replace(/\s+/g, ' ')
+  return flat.length > 120 ? `${flat.slice(0, 119)}…` : flat
+}
+
+function score(killed: number, of: number): string {
+  return of === 0 ? '   –  ' : `${((100 * killed) / of).toFixed(1).padStart(5)} %`
+}

@@ -1,0 +1,18 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+// What a mutant must get past: the tests of its package that run in this process and this thread. A process that a test starts would not see the mutant, and a
+// worker thread has neither signals nor an environment of its own.
+const elsewhere = ['packages/token-store/test/{proper-lockfile,crash,signal-shield}.test.ts', 'packages/oauth/test/session-store.test.ts']
+
+export default defineConfig({
+  root: fileURLToPath(new URL('../..', import.meta.url)),
+  test: {
+    include: (process.env.MCPAUTH_MUTATION_TESTS ?? 'packages/{core,refresh-on-401,token-store,oauth}/test/**/*.test.ts').split(' '),
+    exclude: elsewhere,
+    setupFiles: ['vitest.seed.ts'],
+    // A mutant is switched on at run time, so the modules can stay loaded.
+    isolate: false,
+    testTimeout: 8_000
+  }
+})
