@@ -221,9 +221,9 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       const outcome = await refresh(stale, mayRefresh)
       const token = taken(outcome)
       if (token) return token
-      const why = outcome.kind === 'impossible' ? outcome.error : undefined
-      if (!settings.grant && !settings.login) throw errors.required(why)
-      registerAnew = isForgottenClient(why)
+      const failure = outcome.kind === 'impossible' ? outcome : undefined
+      if (!settings.grant && !settings.login) throw errors.required(failure?.error)
+      registerAnew = failure?.why === 'refused' && isForgottenClient(failure.error)
     }
     return granted(await obtain({ challenges, refused: true, stale, registerAnew }, settings.login, asking), 'granted')
   }

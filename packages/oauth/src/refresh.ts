@@ -4,6 +4,7 @@ import { refreshedRecord } from './access-token.ts'
 import { adoptWhileWaiting } from './adopt-while-waiting.ts'
 import { mayHaveArrived } from './authorization-server-client.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
+import { refreshRefusal } from './refresh-refusal.ts'
 import type { TokenResponse } from './token-response.ts'
 
 /** One refresh, asked for by whoever noticed first. */
@@ -72,10 +73,12 @@ async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: ()
 
       /** The server said no. Only its clear word kills the grant, and only this generation of it. */
       async function afterRefusal(error: unknown): Promise<RefreshOutcome> {
-        if (!(error instanceof OAuthResponseError) || !isRefusal(error)) throw error
+        if (!(error instanceof OAuthResponseError)) throw error
+        const refusal = refreshRefusal(error, record?.token_endpoint)
+        if (refusal === 'unavailable') throw error
         const now = await held.read()
         if (now?.access_token && !isSameGrant(now, record as TokenRecord)) return { kind: 'adopted', record: now }
-        if (error.error !== 'invalid_grant') return { kind: 'impossible', why: 'refused', record, error }
+        if (refusal === 'refused') return { kind: 'impossible', why: 'refused', record, error }
         await held.clear()
         publish('mcpauth:token:cleared', { server: task.key.kind === 'server' ? task.key.url : '', generation: record?.generation ?? 0 })
         return { kind: 'impossible', why: 'dead', record: await held.read(), error }
@@ -108,14 +111,6 @@ function newer(stored: TokenRecord | undefined, unsaved: TokenRecord | undefined
 
 function isSameGrant(a: TokenRecord, b: TokenRecord): boolean {
   return (a.generation ?? 0) === (b.generation ?? 0) && a.refresh_token === b.refresh_token
-}
-
-/** A no to this refresh token, as against a server that cannot answer now. */
-function isRefusal({ status, error }: OAuthResponseError): boolean {
-  if (status === 429 || status >= 500) return false
-  // Some servers answer a dead refresh token with a bare 401; a page at any other status is somebody else's.
-  if (error === undefined) return status === 401
-  return error !== 'temporarily_unavailable' && error !== 'slow_down' && error !== 'server_error'
 }
 
 /** A connection that broke after the request was sent. Once more, at once, under the lock: servers that allow it allow it for seconds. */
