@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { exportJWK, generateKeyPair } from 'jose'
-import { type AllClientMetadata, type Configuration, type Interaction, Provider } from 'oidc-provider'
+import { type AllClientMetadata, type ClientAuthMethod, type Configuration, type Interaction, Provider } from 'oidc-provider'
 import { type ActiveFault, createFaults, type Fault } from './faults.ts'
 import { type RecordedRequest, readBody, startOrigin } from './http-origin.ts'
 import { keepLedger, type Ledger } from './ledger.ts'
@@ -36,6 +36,10 @@ export interface AuthorizationServerOptions {
   par?: boolean | 'required'
   /** Client ID metadata documents. */
   clientIdMetadataDocuments?: boolean
+  /** Elsewhere than where the provider has them. @default { registration: '/reg', token: '/token' } */
+  routes?: { readonly registration?: string; readonly token?: string }
+  /** How clients may prove who they are; one that registers without a wish gets the first. @default what the provider supports, and none */
+  clientAuthMethods?: readonly ClientAuthMethod[]
   /** Says another thing in the metadata; undefined takes a field out. */
   metadata?: Record<string, unknown>
 }
@@ -56,20 +60,24 @@ export interface AuthorizationServer extends AsyncDisposable {
   restart(): Promise<void>
 }
 
-const endpoints: Record<string, Endpoint> = {
-  '/.well-known/oauth-authorization-server': 'metadata',
-  '/.well-known/openid-configuration': 'metadata',
-  '/auth': 'authorization',
-  '/device/auth': 'device',
-  '/jwks': 'jwks',
-  '/reg': 'registration',
-  '/request': 'par',
-  '/token': 'token',
-  '/token/revocation': 'revocation'
+/** What is where: see `routes`. */
+function endpointsOf({ routes: { registration = '/reg', token = '/token' } = {} }: AuthorizationServerOptions): Record<string, Endpoint> {
+  return {
+    '/.well-known/oauth-authorization-server': 'metadata',
+    '/.well-known/openid-configuration': 'metadata',
+    '/auth': 'authorization',
+    '/device/auth': 'device',
+    '/jwks': 'jwks',
+    [registration]: 'registration',
+    '/request': 'par',
+    [token]: 'token',
+    '/token/revocation': 'revocation'
+  }
 }
 
 export async function startAuthorizationServer(options: AuthorizationServerOptions = {}): Promise<AuthorizationServer> {
   const origin = await startOrigin()
+  const endpoints = endpointsOf(options)
   const state = { accessTokenTtlSeconds: options.accessTokenTtlSeconds ?? 600, issuedTokens: 0 }
   const provider = new Provider(origin.url.origin, await configuration(options, state))
   const ledger = keepLedger(provider)
@@ -116,7 +124,7 @@ async function configuration(
   options: AuthorizationServerOptions,
   state: { accessTokenTtlSeconds: number; issuedTokens: number }
 ): Promise<Configuration> {
-  const { scopes = ['mcp:tools', 'mcp:admin'], registration = true, rotation = true, revocation = true } = options
+  const { scopes = ['mcp:tools', 'mcp:admin'], registration = true, rotation = true, revocation = true, clientAuthMethods } = options
   const { privateKey } = await generateKeyPair('ES256', { extractable: true })
   const ttl = (): number => state.accessTokenTtlSeconds
   const day = 24 * 60 * 60
@@ -126,7 +134,12 @@ async function configuration(
     // Without a key of its own the provider uses a published one and warns.
     jwks: { keys: [{ ...(await exportJWK(privateKey)), use: 'sig', alg: 'ES256' }] },
     cookies: { keys: [randomBytes(16).toString('hex')] },
-    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    clientDefaults: {
+      id_token_signed_response_alg: 'ES256',
+      ...(clientAuthMethods ? { token_endpoint_auth_method: clientAuthMethods[0] } : {})
+    },
+    ...(clientAuthMethods ? { clientAuthMethods: [...clientAuthMethods] } : {}),
+    routes: { ...options.routes },
     scopes: ['openid', 'offline_access', ...scopes],
     pkce: { required: () => true },
     findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
