@@ -143,6 +143,43 @@ test('a person who says no is told so, and which command to run next', async () 
   expect(stderr).toContain('MCPAUTH_LOGIN_FAILED')
 })
 
+test('a server that has forgotten this client shows an error page and never calls back: the time limit ends the login with the command that registers anew', async () => {
+  const { mcpauth, folder } = await world()
+  const { mcp, as } = await servers()
+  const url = mcp.url.href
+  // Only a fixed port makes the next login use the registration again.
+  const login = ['login', url, '--interactive', '--port', String(await freePort())]
+  expect((await mcpauth(login).ended).code).toBe(0)
+  as.forgetClients()
+
+  const tabs = join(folder, 'tabs')
+  await mkdir(tabs)
+  const env = { TABS: tabs, BROWSER: `${process.execPath} ${resolve('tests/cli/recording-browser.ts')}` }
+  const { code, stdout, stderr } = await mcpauth([...login, '--timeout', '10'], { env }).ended
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  const [tab, ...others] = await readdir(tabs)
+  expect(others).toEqual([])
+  const page = await fetch(await readFile(join(tabs, tab as string, 'url'), 'utf8'))
+  expect(page.status).toBe(400)
+  expect(await page.text()).toContain('invalid_client')
+  expect(stderr).toContain('nobody finished the login')
+  const [, advice] = /the client registration is suspect: npx @mcpauth\/cli (.+)$/m.exec(stderr) ?? []
+  expect(advice).toBe(`login ${url} --new-registration`)
+
+  const again = await mcpauth([...(advice as string).split(' '), '--interactive']).ended
+  expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining(`${url}: logged in through ${as.issuer}`) })
+  expect(as.ledger).toMatchObject({ registrations: 2, logins: 2 })
+})
+
+test('a time limit that is none is refused by the name of its option', async () => {
+  const { mcpauth } = await world()
+  for (const timeout of ['0', '3601', 'soon', '']) {
+    const { code, stderr } = await mcpauth(['login', 'http://127.0.0.1:9/mcp', '--interactive', '--timeout', timeout]).ended
+    expect(code).toBe(1)
+    expect(stderr).toContain('option --timeout: is not a number of seconds from 1 to 3600')
+  }
+})
+
 test('a browser that cannot be opened is replaced by the printed address', async () => {
   const { mcpauth } = await world()
   const { mcp } = await servers()

@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { exportJWK, generateKeyPair } from 'jose'
-import { type AllClientMetadata, type ClientAuthMethod, type Configuration, type Interaction, Provider } from 'oidc-provider'
+import {
+  type AdapterFactory,
+  type AllClientMetadata,
+  type ClientAuthMethod,
+  type Configuration,
+  type Interaction,
+  Provider
+} from 'oidc-provider'
 import { type ActiveFault, createFaults, type Fault } from './faults.ts'
 import { type RecordedRequest, readBody, startOrigin } from './http-origin.ts'
 import { keepLedger, type Ledger } from './ledger.ts'
@@ -55,6 +62,8 @@ export interface AuthorizationServer extends AsyncDisposable {
   accessTokenTtlSeconds: number
   /** A person: opens the authorization URL (or a device's verification URL), allows, and returns to the client. */
   approve(authorizationUrl: string | URL, visit?: Visit): Promise<URL>
+  /** From now on no client that has registered is known. */
+  forgetClients(): void
   fault(endpoint: Endpoint, fault: Fault, options?: { times?: number }): ActiveFault
   /** Ends every connection and listens again; what was issued stays valid. */
   restart(): Promise<void>
@@ -79,7 +88,8 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
   const origin = await startOrigin()
   const endpoints = endpointsOf(options)
   const state = { accessTokenTtlSeconds: options.accessTokenTtlSeconds ?? 600, issuedTokens: 0 }
-  const provider = new Provider(origin.url.origin, await configuration(options, state))
+  const adapter = mapAdapter({ graceMs: options.graceMs ?? 0 })
+  const provider = new Provider(origin.url.origin, await configuration(options, state, adapter))
   const ledger = keepLedger(provider)
   const faults = createFaults<Endpoint>()
   const run = provider.callback()
@@ -114,6 +124,7 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
       state.accessTokenTtlSeconds = seconds
     },
     approve,
+    forgetClients: adapter.forgetClients,
     fault: faults.set,
     restart: origin.restart,
     [Symbol.asyncDispose]: origin.close
@@ -122,14 +133,15 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
 
 async function configuration(
   options: AuthorizationServerOptions,
-  state: { accessTokenTtlSeconds: number; issuedTokens: number }
+  state: { accessTokenTtlSeconds: number; issuedTokens: number },
+  adapter: AdapterFactory
 ): Promise<Configuration> {
   const { scopes = ['mcp:tools', 'mcp:admin'], registration = true, rotation = true, revocation = true, clientAuthMethods } = options
   const { privateKey } = await generateKeyPair('ES256', { extractable: true })
   const ttl = (): number => state.accessTokenTtlSeconds
   const day = 24 * 60 * 60
   return {
-    adapter: mapAdapter({ graceMs: options.graceMs ?? 0 }),
+    adapter,
     clients: [...(options.clients ?? [])],
     // Without a key of its own the provider uses a published one and warns.
     jwks: { keys: [{ ...(await exportJWK(privateKey)), use: 'sig', alg: 'ES256' }] },

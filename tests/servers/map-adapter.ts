@@ -5,11 +5,11 @@ import type { Adapter, AdapterFactory, AdapterPayload } from 'oidc-provider'
  *
  * @param graceMs How long a rotated refresh token may still be used; oidc-provider has no such window itself.
  */
-export function mapAdapter(options: { graceMs: number }): AdapterFactory {
+export function mapAdapter(options: { graceMs: number }): AdapterFactory & { forgetClients(): void } {
   const models = new Map<string, Map<string, AdapterPayload>>()
   const consumedAtMs = new WeakMap<AdapterPayload, number>()
 
-  return (model: string): Adapter => {
+  const adapter = (model: string): Adapter => {
     const entries = models.get(model) ?? new Map<string, AdapterPayload>()
     models.set(model, entries)
     const graceMs = model === 'RefreshToken' ? options.graceMs : 0
@@ -47,4 +47,6 @@ export function mapAdapter(options: { graceMs: number }): AdapterFactory {
       }
     }
   }
+
+  return Object.assign(adapter, { forgetClients: () => models.get('Client')?.clear() })
 }

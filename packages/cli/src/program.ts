@@ -53,6 +53,7 @@ function commandLine(terminal: Terminal, running: Running): Command {
     .option('--client-secret-env <variable>', 'the environment variable that holds its secret')
     .option('--client-secret-file <path>', 'the file that holds its secret')
     .option('--port <number>', 'the port that the client is registered with', (text) => Number(text))
+    .option('--timeout <seconds>', 'how long the person has, 1 to 3600; 300 without it', (text) => Number(text))
     .option('--new-registration', 'registers this client anew')
     .option('--interactive', 'a person is there, although this is not a terminal')
     .addOption(profile)

@@ -14,6 +14,8 @@ export interface LoginFlags {
   clientSecretEnv?: string
   clientSecretFile?: string
   port?: number
+  /** In seconds. */
+  timeout?: number
   newRegistration?: boolean
   interactive?: boolean
 }
@@ -22,7 +24,7 @@ export interface LoginFlags {
 export async function login(url: string, flags: LoginFlags, terminal: Terminal): Promise<number> {
   const server = parseServerUrl(url)
   if (!terminal.interactive && !flags.interactive) throw nobodyThere(server)
-  const tokens = oauthTokens(server, { ...identity(flags), ...way(flags, terminal) })
+  const tokens = oauthTokens(server, { ...identity(flags), ...patience(flags), ...way(flags, terminal) })
   await tokens.login({ ...(flags.newRegistration ? { newRegistration: true } : {}) })
   terminal.answer(describe(await tokens.status()))
   return exitCodes.done
@@ -39,11 +41,17 @@ function identity({ scope, profile, clientId, clientSecretEnv, clientSecretFile 
   }
 }
 
-function way({ device, browser, port }: LoginFlags, terminal: Terminal): OAuthOptions {
+function way({ device, browser, port, timeout }: LoginFlags, terminal: Terminal): OAuthOptions {
   const print = (line: string): void => terminal.tell(line)
   if (device) return { grant: deviceLogin({ show: (prompt) => showCode(prompt, terminal) }) }
-  const fixed = port === undefined ? {} : { port }
-  return { login: browser ? browserLogin({ print, ...fixed }) : pasteLogin({ print, ...fixed }) }
+  const options = { print, ...(port === undefined ? {} : { port }), ...(timeout === undefined ? {} : { timeoutMs: timeout * 1000 }) }
+  return { login: browser ? browserLogin(options) : pasteLogin(options) }
+}
+
+function patience({ timeout }: LoginFlags): OAuthOptions {
+  if (timeout === undefined) return {}
+  if (!(timeout >= 1 && timeout <= 3600)) throw invalidOption('--timeout', 'is not a number of seconds from 1 to 3600')
+  return { loginTimeoutMs: timeout * 1000 }
 }
 
 function nobodyThere(server: URL): McpAuthError {
