@@ -1,50 +1,17 @@
-import { type AuthChallenge, McpAuthError, publish, type TokenRecord } from '@mcpauth/core'
-import { type GrantFacts, grantedRecord } from './access-token.ts'
+import { McpAuthError, publish, type TokenRecord } from '@mcpauth/core'
+import { grantedRecord } from './access-token.ts'
 import { authorizationCode, checkPkce } from './authorization-code.ts'
-import type { AuthorizationServerClient } from './authorization-server-client.ts'
-import { type AuthorizationTarget, findTarget } from './authorization-target.ts'
-import { type ClientIdentity, identify } from './client-identity.ts'
-import type { DiscoveryContext } from './discovery.ts'
-import { type DpopJwk, generateDpopJwk } from './dpop.ts'
-import { dpopJwkOf } from './dpop-proofs.ts'
-import { type Grant, type GrantRequest, type ProofMaker, tokenEndpoint } from './grants/grant.ts'
+import type { AuthorizationContext } from './authorization-context.ts'
+import { type AuthorizationWish, authorizationRequest, targetOf } from './authorization-request.ts'
+import type { AuthorizationTarget } from './authorization-target.ts'
+import type { ClientIdentity } from './client-identity.ts'
+import type { Grant, GrantRequest } from './grants/grant.ts'
 import type { Login, OpenLogin } from './login.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
-import type { Settings } from './options.ts'
 import { checkRedirectUri } from './registered-redirect.ts'
-import { challengedScope, scopeCovers, scopeUnion, scopeWords, selectScope } from './scope-selection.ts'
+import { scopeCovers, scopeWords } from './scope-selection.ts'
 import type { HeldSession } from './session-store.ts'
 import type { TokenResponse } from './token-response.ts'
-import type { RootedNetwork } from './trusted-networks.ts'
-
-/** What an authorization works with. */
-export interface AuthorizationContext {
-  settings: Settings
-  discovery: DiscoveryContext
-  network: AuthorizationServerClient
-  /** For an authorization server that the user named. */
-  networkFrom(root: URL): RootedNetwork
-  proofs: (jwk: DpopJwk) => ProofMaker
-}
-
-/** What is wanted, and why. */
-export interface AuthorizationWish {
-  /** Of the answer that made it necessary; empty when the user asked for it. */
-  challenges: readonly AuthChallenge[]
-  /** Whether the server has refused a request. */
-  refused: boolean
-  /** Widens what is asked for: a step-up (N29). */
-  addedScope?: string | undefined
-  /** In place of the option. */
-  scope?: string | undefined
-  /** The token that is no good; a stored one that differs is taken instead. */
-  stale: { value: string } | undefined
-  /** The registration that was kept is suspect. */
-  registerAnew?: boolean
-  /** Called before a person is asked. Absent: a grant asks nobody. */
-  asking?: () => void
-  signal?: AbortSignal | undefined
-}
 
 /** How it ended. */
 export type AuthorizationOutcome = { kind: 'adopted' | 'granted'; record: TokenRecord }
@@ -119,12 +86,11 @@ async function oneLogin(
   const open = await login()
   try {
     checkRedirectUri(context.settings.client?.redirectUris, open.redirectUri)
-    const { identity, scope } = await whoAndWhat(context, wish, stored, target, {
+    const { ask, facts, identity } = await authorizationRequest(context, wish, stored, target, {
       redirectUri: open.redirectUri,
       grantTypes: ['authorization_code', 'refresh_token'],
       registerAnew
     })
-    const { ask, facts } = request(context, wish, stored, target, identity, scope)
     const answer = await answerOf(ask, open, identity)
     if (answer === 'forgotten') return answer
     const record = await writeGrant(context, (before) => grantedRecord(before, answer, facts(), context.settings.now()))
@@ -162,13 +128,12 @@ export async function authorizeByGrant(
   const seed = await grant.seed?.(context.settings.env)
   if (isOfSeed(stored, seed) && isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
   const target = await targetOf(context, wish, stored)
-  const { identity, scope } = await whoAndWhat(context, wish, stored, target, {
+  const { ask, facts } = await authorizationRequest(context, wish, stored, target, {
     redirectUri: undefined,
     grantTypes: [grant.grantType],
     registerAnew: wish.registerAnew === true,
     clientOptional: grant.clientOptional === true
   })
-  const { ask, facts } = request(context, wish, stored, target, identity, scope)
   // Before the lock too: a person takes minutes.
   await grant.prepare?.(ask, wish.asking)
   return await store.transact(
@@ -193,12 +158,11 @@ export function loginByGrant(context: AuthorizationContext, grant: Grant, wish: 
       if (isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
       publish('mcpauth:login:started', { server: key.url })
       const target = await targetOf(context, wish, stored)
-      const { identity, scope } = await whoAndWhat(context, wish, stored, target, {
+      const { ask, facts } = await authorizationRequest(context, wish, stored, target, {
         redirectUri: undefined,
         grantTypes: [grant.grantType, 'refresh_token'],
         registerAnew: wish.registerAnew === true
       })
-      const { ask, facts } = request(context, wish, stored, target, identity, scope)
       const answer = await grant(ask)
       const record = await writeGrant(context, (before) => grantedRecord(before, answer, facts(), now()))
       publish('mcpauth:login:finished', { server: key.url, issuer: record.issuer })
@@ -218,94 +182,6 @@ function isEnough(record: TokenRecord | undefined, { stale, addedScope }: Author
 /** Tokens of another secret than the one there is now are somebody else's. */
 function isOfSeed(record: TokenRecord | undefined, seed: string | undefined): boolean {
   return seed === undefined || record?.seed === seed
-}
-
-async function targetOf(
-  { settings, discovery }: AuthorizationContext,
-  wish: AuthorizationWish,
-  stored: TokenRecord | undefined
-): Promise<AuthorizationTarget> {
-  const url = wish.challenges.map(({ parameters }) => parameters.resource_metadata).find((value) => value !== undefined)
-  const loggedIn = stored?.access_token !== undefined || stored?.refresh_token !== undefined
-  return await findTarget(
-    settings,
-    { ...discovery, signal: wish.signal },
-    { url, allowForeign: !loggedIn, refused: wish.refused },
-    stored?.issuer
-  )
-}
-
-/** Where the user's client was used last, as far as the record tells. One that was cleared has forgotten whose it was, and counts: a secret is at stake (T2). */
-function issuerInUse({ client }: Settings, stored: TokenRecord | undefined): string | undefined {
-  return stored?.client === undefined || stored.client.client_id === client?.clientId ? stored?.issuer : undefined
-}
-
-async function whoAndWhat(
-  { settings, network }: AuthorizationContext,
-  wish: AuthorizationWish,
-  stored: TokenRecord | undefined,
-  { authorizationServer, metadata }: AuthorizationTarget,
-  how: { redirectUri: string | undefined; grantTypes: readonly string[]; registerAnew: boolean; clientOptional?: boolean }
-): Promise<{ identity: ClientIdentity; scope: string | undefined }> {
-  const chosen = selectScope({
-    option: wish.scope ?? settings.scope,
-    challenged: challengedScope(wish.challenges),
-    resourceScopes: metadata?.scopesSupported,
-    serverScopes: authorizationServer.scopes_supported,
-    wantsRefresh: how.grantTypes.includes('refresh_token')
-  })
-  // N29: what was requested before, granted or not, and what is challenged now.
-  const scope =
-    wish.addedScope === undefined ? chosen : scopeUnion(stored?.requested_scope ?? settings.scope ?? stored?.scope, wish.addedScope)
-  const identity = await identify(settings, {
-    server: authorizationServer,
-    network,
-    scope,
-    issuerInUse: issuerInUse(settings, stored),
-    clientOptional: false,
-    signal: wish.signal,
-    ...how
-  })
-  return { identity, scope }
-}
-
-function request(
-  context: AuthorizationContext,
-  wish: AuthorizationWish,
-  stored: TokenRecord | undefined,
-  target: AuthorizationTarget,
-  identity: ClientIdentity,
-  scope: string | undefined
-): { ask: GrantRequest; facts: () => GrantFacts } {
-  const { settings, network, networkFrom, proofs } = context
-  const { authorizationServer, resource } = target
-  const jwk = settings.dpop ? (dpopJwkOf(stored) ?? generateDpopJwk()) : undefined
-  const ask: GrantRequest = {
-    server: settings.server,
-    authorizationServer,
-    client: identity.client,
-    clientAuth: identity.clientAuth,
-    network,
-    networkFrom,
-    store: settings.store,
-    resource,
-    scope,
-    dpop: jwk && proofs(jwk),
-    env: settings.env,
-    now: settings.now,
-    signal: wish.signal
-  }
-  return {
-    ask,
-    facts: () => ({
-      issuer: authorizationServer.issuer,
-      tokenEndpoint: tokenEndpoint(ask).href,
-      resource,
-      requestedScope: scope,
-      client: identity.record,
-      dpopKey: jwk
-    })
-  }
 }
 
 function writeGrant({ settings }: AuthorizationContext, make: (before: TokenRecord | undefined) => TokenRecord): Promise<TokenRecord> {

@@ -1,12 +1,7 @@
 import { McpAuthError } from '@mcpauth/core'
-import {
-  type AuthorizationContext,
-  type AuthorizationOutcome,
-  type AuthorizationWish,
-  authorizeByGrant,
-  authorizeByLogin,
-  loginByGrant
-} from './authorization.ts'
+import { type AuthorizationOutcome, authorizeByGrant, authorizeByLogin, loginByGrant } from './authorization.ts'
+import type { AuthorizationContext } from './authorization-context.ts'
+import type { AuthorizationWish } from './authorization-request.ts'
 import type { Grant } from './grants/grant.ts'
 import type { Login } from './login.ts'
 import type { LoginErrors } from './login-errors.ts'

@@ -1,9 +1,9 @@
 import { type AccessToken, McpAuthError, publish, type Refusal, type TokenRecord, type TokenSource } from '@mcpauth/core'
-import { type AuthorizationContext, type AuthorizationOutcome, type AuthorizationWish, authorizeByGrant } from './authorization.ts'
+import { type AuthorizationOutcome, authorizeByGrant } from './authorization.ts'
+import { authorizationContext } from './authorization-context.ts'
+import type { AuthorizationWish } from './authorization-request.ts'
 import { dpopNonces } from './dpop.ts'
-import { dpopJwkOf, dpopProofs } from './dpop-proofs.ts'
 import { createFlights, type Flight, waitFor } from './flights.ts'
-import type { ProofMaker } from './grants/grant.ts'
 import { type HeldToken, heldToken } from './held-token.ts'
 import { keepFresh } from './keep-fresh.ts'
 import type { Login } from './login.ts'
@@ -20,7 +20,7 @@ import { revokeTokens } from './revocation.ts'
 import { roadNetwork } from './road-network.ts'
 import { challengedScope, scopeCovers, scopeWords } from './scope-selection.ts'
 import { stepUpLimit } from './step-up-limit.ts'
-import { trustedNetworks } from './trusted-networks.ts'
+import { tokenHeaders } from './token-headers.ts'
 
 /** What {@link OAuthTokens.login} may be told. */
 export interface LoginOptions {
@@ -74,18 +74,15 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   const settings = checkOptions(server, options)
   const { key, store, now } = settings
   const way = roadNetwork(options.dispatcher)
-  const { guard, network, networkFrom } = trustedNetworks(settings, way)
   const nonces = dpopNonces()
-  const proofs = dpopProofs(nonces, now)
-  const context: AuthorizationContext = { settings, discovery: { server: settings.server, network, guard }, network, networkFrom, proofs }
+  const context = authorizationContext(settings, way, nonces)
+  const { schemes, bind, authorize, observe } = tokenHeaders(context, nonces)
   const errors = loginErrors(settings)
   const refreshing = recordRefresh(context, errors)
   const flights = createFlights<AccessToken>()
   const { refresh, isWornOut, unsaved, reset } = refresher(settings, refreshing)
   const { obtain, forgetNo } = newGrants(context, errors)
   const stepUps = stepUpLimit(now)
-  /** The key that each token is bound to: what is sent must not depend on what is current by then. */
-  const boundTo = new WeakMap<AccessToken, ProofMaker>()
 
   let held: HeldToken | undefined
   let loading: Promise<AccessToken | undefined> | undefined
@@ -131,8 +128,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     const same = next && held?.token.value === next.token.value && held.token.generation === next.token.generation
     if (!same) held = next
     loaded = true
-    const jwk = dpopJwkOf(record)
-    if (held?.token.scheme === 'DPoP' && jwk) boundTo.set(held.token, proofs(jwk))
+    if (held) bind(held.token, record)
     return held?.token
   }
 
@@ -258,7 +254,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     const strategy = given.login ?? settings.login
     if (!strategy && !settings.grant) throw errors.required()
     const stored = await store.read(key)
-    const { challenges, refused: asked } = await probeServer(network, settings.server, given.signal)
+    const { challenges, refused: asked } = await probeServer(context.network, settings.server, given.signal)
     const wish: AuthorizationWish = {
       challenges,
       refused: asked,
@@ -292,17 +288,6 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     return statusOf(settings, await store.read(key))
   }
 
-  function authorize(token: AccessToken, request: { method: string; url: URL }): Record<string, string> {
-    const bound = boundTo.get(token)
-    if (!bound) return { authorization: `Bearer ${token.value}` }
-    return { authorization: `DPoP ${token.value}`, dpop: bound.proof({ ...request, accessToken: token.value }) }
-  }
-
-  function observe(request: { url: URL }, { headers }: Parameters<NonNullable<TokenSource['observe']>>[1]): void {
-    if (settings.dpop) nonces.observe(request.url, headers)
-  }
-
-  const schemes = settings.dpop ? ['dpop', 'bearer'] : ['bearer']
   return {
     server: settings.server,
     schemes,

@@ -1,6 +1,6 @@
 import type { AuthChallenge, TokenRecord } from '@mcpauth/core'
 import type { AuthorizationServer } from 'oauth4webapi'
-import type { AuthorizationContext } from './authorization.ts'
+import { type AuthorizationContext, grantRequest } from './authorization-context.ts'
 import { findTarget } from './authorization-target.ts'
 import { identityOfRecord } from './client-identity.ts'
 import { discoverResource } from './discovery.ts'
@@ -20,10 +20,8 @@ export interface RecordRefresh {
 }
 
 /** Makes it for one server. */
-export function recordRefresh(
-  { settings, discovery, network, networkFrom, proofs }: AuthorizationContext,
-  errors: LoginErrors
-): RecordRefresh {
+export function recordRefresh(context: AuthorizationContext, errors: LoginErrors): RecordRefresh {
+  const { settings, discovery, proofs } = context
   const { client, tokenUrl, grant, server } = settings
 
   async function isOurs(record: TokenRecord): Promise<boolean> {
@@ -47,21 +45,15 @@ export function recordRefresh(
     const identity = await identityOfRecord(settings, record.client, authorizationServer)
     if (!identity) throw errors.notRenewable()
     const jwk = dpopJwkOf(record)
-    const ask = {
-      server,
+    const ask = grantRequest(context, {
       authorizationServer,
       // Where the certificate's endpoint was used, it is the one in the record.
       client: { client_id: identity.client.client_id },
       clientAuth: identity.clientAuth,
-      network,
-      networkFrom,
-      store: settings.store,
       resource: settings.dangerouslyOmitResource ? undefined : (record.resource ?? settings.resource),
       scope: settings.scopeOnRefresh === 'requested' ? record.requested_scope : undefined,
-      dpop: jwk && proofs(jwk),
-      env: settings.env,
-      now: settings.now
-    }
+      dpop: jwk && proofs(jwk)
+    })
     return await refreshTokenGrant(ask, refreshToken)
   }
 

@@ -1,7 +1,6 @@
 import { McpAuthError } from '@mcpauth/core'
 import { fileStore } from '@mcpauth/token-store'
-import { dpopNonces } from './dpop.ts'
-import { dpopProofs } from './dpop-proofs.ts'
+import { authorizationContext } from './authorization-context.ts'
 import { loginErrors } from './login-errors.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
 import { checkOptions } from './options.ts'
@@ -9,7 +8,6 @@ import { recordRefresh } from './record-refresh.ts'
 import { refreshOnce } from './refresh.ts'
 import type { HelperAnswer, HelperError, HelperOrder } from './refresh-isolation.ts'
 import { roadNetwork } from './road-network.ts'
-import { trustedNetworks } from './trusted-networks.ts'
 
 // The process behind `refreshIsolation: 'process'`: one order on standard input, one refresh, one answer on standard output.
 // An order that was cut off, because whoever gave it was killed, is no order.
@@ -23,12 +21,7 @@ async function carryOut({ server, root, stale, offsetMs, options, secrets }: Hel
   }
   const now = (): number => Date.now() + offsetMs
   const settings = checkOptions(server, { ...options, ...(client ? { client } : {}), store: fileStore({ root }), now })
-  const { guard, network, networkFrom } = trustedNetworks(settings, roadNetwork(undefined))
-  const proofs = dpopProofs(dpopNonces(), now)
-  const refreshing = recordRefresh(
-    { settings, discovery: { server: settings.server, network, guard }, network, networkFrom, proofs },
-    loginErrors(settings)
-  )
+  const refreshing = recordRefresh(authorizationContext(settings, roadNetwork(undefined)), loginErrors(settings))
   const outcome = await refreshOnce({
     store: settings.store,
     key: settings.key,

@@ -1,6 +1,6 @@
 import { publish, type TokenRecord } from '@mcpauth/core'
 import { revocationRequest } from 'oauth4webapi'
-import type { AuthorizationContext } from './authorization.ts'
+import { type AuthorizationContext, grantRequest } from './authorization-context.ts'
 import { findTarget } from './authorization-target.ts'
 import { identityOfRecord } from './client-identity.ts'
 import { built, type GrantRequest, requestOptions } from './grants/grant.ts'
@@ -25,10 +25,8 @@ export async function revokeTokens(context: AuthorizationContext, record: TokenR
 }
 
 /** Only to the issuer that the tokens are from. */
-async function revocationAsk(
-  { settings, discovery, network, networkFrom }: AuthorizationContext,
-  record: TokenRecord
-): Promise<GrantRequest | undefined> {
+async function revocationAsk(context: AuthorizationContext, record: TokenRecord): Promise<GrantRequest | undefined> {
+  const { settings, discovery } = context
   const { authorizationServer } = await findTarget(
     settings,
     discovery,
@@ -38,18 +36,5 @@ async function revocationAsk(
   if (authorizationServer.revocation_endpoint === undefined || authorizationServer.issuer !== record.issuer) return undefined
   const identity = await identityOfRecord(settings, record.client, authorizationServer)
   if (!identity) return undefined
-  return {
-    server: settings.server,
-    authorizationServer,
-    client: identity.client,
-    clientAuth: identity.clientAuth,
-    network,
-    networkFrom,
-    store: settings.store,
-    resource: undefined,
-    scope: undefined,
-    dpop: undefined,
-    env: settings.env,
-    now: settings.now
-  }
+  return grantRequest(context, { authorizationServer, client: identity.client, clientAuth: identity.clientAuth })
 }
