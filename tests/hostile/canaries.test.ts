@@ -4,13 +4,17 @@ import { everythingOf, leaksIn } from './canary.ts'
 import { type CredentialSlot, credentialSlots, grantedToken } from './credential-slots.ts'
 import { type EchoingServer, moods, startEchoingServer } from './echoing-server.ts'
 import { type Sinks, watchSinks } from './sinks.ts'
+import { closeStores } from './store-slots.ts'
 
 let server: EchoingServer
 let sinks: Sinks
 beforeAll(async () => {
   server = await startEchoingServer(grantedToken)
 })
-afterAll(() => server[Symbol.asyncDispose]())
+afterAll(async () => {
+  await server[Symbol.asyncDispose]()
+  await closeStores()
+})
 beforeEach(() => {
   sinks = watchSinks()
 })

@@ -2,13 +2,14 @@ import { generateKeyPairSync } from 'node:crypto'
 import { withBearer } from '@mcpauth/bearer-env'
 import type { Interceptor } from '@mcpauth/core'
 import { withHeaders } from '@mcpauth/header-injector'
-import { clientCredentials, oauthTokens, withOAuth } from '@mcpauth/oauth'
+import { clientCredentials, withOAuth } from '@mcpauth/oauth'
 import { withRedactor } from '@mcpauth/redactor'
 import { withRefreshOn401 } from '@mcpauth/refresh-on-401'
 import { withSignature, withWebBotAuth } from '@mcpauth/rfc9421-signer'
 import { withSigV4 } from '@mcpauth/sigv4'
 import { memoryStore } from '@mcpauth/token-store'
 import { createCanary } from './canary.ts'
+import { storeSlots } from './store-slots.ts'
 
 /** A place where a secret enters. */
 export interface CredentialSlot {
@@ -88,32 +89,7 @@ export const credentialSlots: readonly CredentialSlot[] = [
           store: memoryStore()
         })
   ),
-  slot('oauth, stored tokens', ['access', 'refresh', 'secret'], ['access', 'refresh', 'secret'], (canaries) => async (server) => {
-    const store = memoryStore()
-    const origin = new URL(server).origin
-    await store.transact(
-      { kind: 'server', url: server },
-      (held) =>
-        held.write({
-          access_token: canaries.access as string,
-          refresh_token: canaries.refresh as string,
-          token_type: 'Bearer',
-          generation: 1,
-          server_url: server,
-          resource: server,
-          issuer: origin,
-          token_endpoint: `${origin}/token`,
-          client: {
-            client_id: 'robot',
-            client_secret: canaries.secret as string,
-            token_endpoint_auth_method: 'client_secret_post',
-            issuer: origin
-          }
-        }),
-      { deadlineMs: 10_000 }
-    )
-    return withOAuth(server, oauthTokens(server, { store }))
-  }),
+  ...storeSlots,
   slot(
     'sigv4',
     ['secretKey', 'session'],

@@ -13,6 +13,8 @@ import { Pool, type PoolConfig } from 'pg'
 export interface Database extends AsyncDisposable {
   readonly config: PoolConfig
   pool(options?: PoolConfig): Pool
+  /** What the server has written to its log. */
+  log(): string
   /** Cuts every connection as a crash would, and starts again. */
   restart(): Promise<void>
 }
@@ -51,7 +53,8 @@ export async function startDatabase({ durable = false }: DatabaseOptions = {}): 
   const port = await freePort()
   const config: PoolConfig = { host: '127.0.0.1', port, user: 'postgres', password: 'only-on-loopback', database: 'postgres' }
   const pools: Pool[] = []
-  const start = (): Promise<() => Promise<void>> => startServer(binaries, data, port, durable)
+  const lines: string[] = []
+  const start = (): Promise<() => Promise<void>> => startServer(binaries, data, port, durable, lines)
   let stop = await start()
   return {
     config,
@@ -62,6 +65,7 @@ export async function startDatabase({ durable = false }: DatabaseOptions = {}): 
       pools.push(pool)
       return pool
     },
+    log: () => lines.join('\n'),
     async restart() {
       await stop()
       stop = await start()
@@ -85,7 +89,7 @@ async function binariesFor(folder: string): Promise<string> {
 }
 
 /** @returns a function that stops it at once, without a checkpoint. */
-async function startServer(binaries: string, data: string, port: number, durable: boolean): Promise<() => Promise<void>> {
+async function startServer(binaries: string, data: string, port: number, durable: boolean, log: string[]): Promise<() => Promise<void>> {
   const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', max_connections: '120', fsync: durable ? 'on' : 'off' }
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   rmSync(join(data, 'postmaster.pid'), { force: true })
@@ -95,13 +99,12 @@ async function startServer(binaries: string, data: string, port: number, durable
     ...identity
   })
   const exited = once(server, 'exit')
-  const seen: string[] = []
   const ready = new Promise<void>((resolve, reject) => {
     createInterface(server.stderr).on('line', (line) => {
-      seen.push(line)
+      log.push(line)
       if (line.includes('ready to accept connections')) resolve()
     })
-    exited.then(() => reject(new Error(`PostgreSQL did not start:\n${seen.join('\n')}`)), reject)
+    exited.then(() => reject(new Error(`PostgreSQL did not start:\n${log.join('\n')}`)), reject)
   })
   await ready
   return async () => {

@@ -1,13 +1,4 @@
-import {
-  checkVariableName,
-  type Environment,
-  expandVariables,
-  invalidOption,
-  McpAuthError,
-  readVariable,
-  safeText,
-  secrets
-} from '@mcpauth/core'
+import { checkVariableName, type Environment, expandVariables, invalidOption, McpAuthError, readVariable, secrets } from '@mcpauth/core'
 import { tokenFile } from './token-file.ts'
 import { checkTokenValue } from './token-value.ts'
 
@@ -75,12 +66,11 @@ function openFunction(get: () => unknown): OpenSource {
     throw new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `${origin} gave no token`, { hint: 'return the token as a string, or throw' })
   }
 
-  /** What it threw is not chained: it may hold what the function had in its hands. */
+  /** What it threw is neither chained nor quoted: it may hold what the function had in its hands, and nobody has registered that. */
   function failed(error: unknown): McpAuthError {
     if (McpAuthError.is(error)) return error
-    const reason = safeText(error instanceof Error ? error.message : '')
-    return new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `${origin} failed${reason && `: ${reason}`}`, {
-      hint: 'look at the function given as get'
+    return new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `${origin} has thrown an error`, {
+      hint: 'look at the function given as get; an McpAuthError that it throws is handed on as it is'
     })
   }
 

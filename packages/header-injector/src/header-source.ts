@@ -7,7 +7,6 @@ import {
   literals,
   McpAuthError,
   readVariable,
-  safeText,
   secrets
 } from '@mcpauth/core'
 import { whatIsWrong } from './header-value.ts'
@@ -62,12 +61,11 @@ function openFunction(name: string, get: () => unknown): ReadHeader {
     return value
   }
 
-  /** What it threw is not chained: it may hold what the function had in its hands. */
+  /** What it threw is neither chained nor quoted: it may hold what the function had in its hands, and nobody has registered that. */
   function failed(error: unknown): McpAuthError {
     if (McpAuthError.is(error)) return error
-    const reason = safeText(error instanceof Error ? error.message : '')
-    return new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `the function for ${name} failed${reason && `: ${reason}`}`, {
-      hint: `look at the function given for ${name}`
+    return new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `the function for ${name} has thrown an error`, {
+      hint: `look at the function given for ${name}; an McpAuthError that it throws is handed on as it is`
     })
   }
 

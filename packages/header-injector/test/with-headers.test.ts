@@ -131,7 +131,7 @@ describe('values', () => {
     }
     const error = await failure(post(url, withHeaders(url, broken)))
     expect(error.code).toBe('MCPAUTH_CREDENTIAL_MISSING')
-    expect(error.message).toBe('the function for X-B failed: b [2J')
+    expect(error.message).toBe('the function for X-B has thrown an error')
     expect(seen).toEqual([])
   })
 })

@@ -31,12 +31,24 @@ export async function readSecret(name: string, source: SecretSource, env: Enviro
 }
 
 async function contentOf(name: string, source: SecretSource, env: Environment): Promise<string | undefined> {
-  if (typeof source === 'function') return await source()
+  if (typeof source === 'function') return await given(name, source)
   if ('env' in source) return env[source.env]
   try {
     return (await readFile(source.file, 'utf8')).replace(/\r?\n$/, '')
   } catch (error) {
     throw missing(name, describe(source), `cannot be read (${(error as NodeJS.ErrnoException).code})`)
+  }
+}
+
+async function given(name: string, source: () => string | Promise<string>): Promise<string> {
+  try {
+    return await source()
+  } catch (error) {
+    // Neither chained nor quoted: it may hold what the function had in its hands.
+    if (McpAuthError.is(error)) throw error
+    throw new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `${name}: its function has thrown an error`, {
+      hint: 'look at that function; an McpAuthError that it throws is handed on as it is'
+    })
   }
 }
 

@@ -18,30 +18,48 @@ export interface Keychain {
 /** Without a Secret Service, the native module would fall back to the kernel's keyring, which forgets everything at the next start of the machine. */
 const durable: EntryOptions = { linux: { store: 'secret-service' } }
 
-/**
- * The macOS Keychain, the Windows Credential Manager, or the Secret Service.
- *
- * @throws `MCPAUTH_STORE_UNAVAILABLE` from every method: no keychain answers, or it is locked.
- */
+/** The macOS Keychain, the Windows Credential Manager, or the Secret Service. */
 export function osKeychain(service: string): Keychain {
   let native: Promise<NativeKeychain> | undefined
 
-  async function answered<T>(work: (keychain: NativeKeychain) => Promise<T>): Promise<T> {
+  async function entry(account: string): Promise<AsyncEntry> {
+    const { AsyncEntry } = await loaded()
+    return new AsyncEntry(service, account, durable)
+  }
+
+  /** When it is first used: a native module costs a program that never asks for a token nothing. */
+  function loaded(): Promise<NativeKeychain> {
+    native ??= import('@napi-rs/keyring')
+    return native
+  }
+
+  return {
+    get: async (account) => (await (await entry(account)).getPassword()) ?? undefined,
+    set: async (account, password) => await (await entry(account)).setPassword(password),
+    delete: async (account) => void (await (await entry(account)).deleteCredential()),
+    all: async () => await (await loaded()).findCredentialsAsync(service)
+  }
+}
+
+/**
+ * The same keychain with errors of ours: what a platform, or the code behind the option, says may quote what it was given.
+ *
+ * @throws `MCPAUTH_STORE_UNAVAILABLE` from every method: no keychain answers, or it is locked.
+ */
+export function discreet(keychain: Keychain): Keychain {
+  async function answered<T>(work: () => Promise<T>): Promise<T> {
     try {
-      // Loaded when it is first used: a native module costs a program that never asks for a token nothing.
-      native ??= import('@napi-rs/keyring')
-      return await work(await native)
-    } catch {
-      // What the platform says may quote what it was given.
-      throw noKeychain()
+      return await work()
+    } catch (error) {
+      throw McpAuthError.is(error) ? error : noKeychain()
     }
   }
 
   return {
-    get: (account) => answered(async ({ AsyncEntry }) => (await new AsyncEntry(service, account, durable).getPassword()) ?? undefined),
-    set: (account, password) => answered(({ AsyncEntry }) => new AsyncEntry(service, account, durable).setPassword(password)),
-    delete: (account) => answered(async ({ AsyncEntry }) => void (await new AsyncEntry(service, account, durable).deleteCredential())),
-    all: () => answered(({ findCredentialsAsync }) => findCredentialsAsync(service))
+    get: (account) => answered(() => keychain.get(account)),
+    set: (account, password) => answered(() => keychain.set(account, password)),
+    delete: (account) => answered(() => keychain.delete(account)),
+    all: () => answered(() => keychain.all())
   }
 }
 

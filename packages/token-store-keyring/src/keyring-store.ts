@@ -19,7 +19,7 @@ import {
   storeFileName,
   tombstoneOf
 } from '@mcpauth/token-store'
-import { type Keychain, osKeychain } from './keychain.ts'
+import { discreet, type Keychain, osKeychain } from './keychain.ts'
 import { splitRecords } from './split-record.ts'
 
 /** Options of {@link keyringStore}. */
@@ -58,7 +58,7 @@ export function keyringStore(options: KeyringStoreOptions = {}): TokenStore {
   if (service === '') throw invalidOption('service', 'is empty')
   if (!Number.isInteger(maxEntryLength) || maxEntryLength < 256)
     throw invalidOption('maxEntryLength', 'is not a whole number of at least 256')
-  const keychain = options.keychain ?? osKeychain(service)
+  const keychain = discreet(options.keychain ?? osKeychain(service))
   const own = keychainStore(splitRecords(keychain, maxEntryLength), lock)
   if (!fallback) return own
 

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { invalidOption, McpAuthError, secrets } from '@mcpauth/core'
+import { checkVariableName, invalidOption, McpAuthError, readVariable, secrets } from '@mcpauth/core'
 
 /** Where an encryption key comes from: 32 bytes, as base64 or hexadecimal text, or as bytes from a function. */
 export type EncryptionKeySource = { env: string } | { file: string } | (() => string | Uint8Array)
@@ -89,25 +89,47 @@ function readKey(source: EncryptionKeySource, env: Readonly<Record<string, strin
   if (bytes?.byteLength !== 32) {
     throw invalidOption('encryptionKey', `${from} is not a key of 32 bytes in base64 or hexadecimal`, 'make one: openssl rand -base64 32')
   }
-  if (typeof value === 'string') secrets.add(value.trim(), 'encryption key')
+  for (const text of writingsOf(value, bytes)) secrets.add(text, 'encryption key')
   const key = createSecretKey(bytes)
   return { id: createHash('sha256').update('mcpauth key id').update(bytes).digest('hex').slice(0, 16), key }
+}
+
+/** A key that came as bytes, or in hexadecimal, is printed in base64 by somebody. */
+function writingsOf(value: string | Uint8Array, bytes: Uint8Array): string[] {
+  const base64 = Buffer.from(bytes).toString('base64')
+  return typeof value === 'string' ? [value.trim(), base64] : [base64]
 }
 
 function readSource(
   source: EncryptionKeySource,
   env: Readonly<Record<string, string | undefined>>
 ): { value: string | Uint8Array; from: string } {
-  if (typeof source === 'function') return { value: source(), from: 'what the function returned' }
-  if ('env' in source) {
-    const value = env[source.env]
-    if (!value) throw missing(`the environment variable ${source.env}`)
-    return { value, from: `the environment variable ${source.env}` }
+  if (typeof source === 'function') return { value: given(source), from: 'what the function returned' }
+  const { env: variable, file } = (typeof source === 'object' && source !== null ? source : {}) as { env?: unknown; file?: unknown }
+  if (variable !== undefined) {
+    checkVariableName('encryptionKey.env', variable)
+    return { value: readVariable(variable, env), from: `the environment variable ${variable}` }
+  }
+  if (typeof file !== 'string' || file === '') {
+    throw invalidOption(
+      'encryptionKey',
+      "is neither { env: 'NAME' } nor { file: 'path' } nor a function",
+      'a key is never written into code'
+    )
   }
   try {
-    return { value: readFileSync(source.file, 'utf8'), from: `the file ${source.file}` }
+    return { value: readFileSync(file, 'utf8'), from: `the file ${file}` }
   } catch {
-    throw missing(`the file ${source.file}`)
+    throw missing(`the file ${file}`)
+  }
+}
+
+function given(source: () => string | Uint8Array): string | Uint8Array {
+  try {
+    return source()
+  } catch {
+    // What it threw may hold what it had in its hands.
+    throw missing('the function given as encryptionKey has thrown an error, and')
   }
 }
 
@@ -121,7 +143,9 @@ function keyBytes(text: string): Uint8Array | undefined {
 }
 
 function unknownKey(keyId: string): McpAuthError {
-  return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `a record was encrypted with the key ${keyId}, which is not configured`, {
+  // Whoever can write to the table can write anything there.
+  const name = /^[0-9a-f]{16}$/.test(keyId) ? `the key ${keyId}` : 'a key'
+  return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `a record was encrypted with ${name}, which is not configured`, {
     hint: 'add the old key behind the new one: encryptionKey: [{ env: NEW }, { env: OLD }]'
   })
 }

@@ -37,9 +37,12 @@ export async function reachable<T>(queries: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What the database says may quote a row; only its code is kept. */
-export function unavailable(error: unknown): unknown {
-  if (McpAuthError.is(error) || !(error instanceof Error) || error instanceof TypeError) return error
+/**
+ * What the database says may quote a row, and what `pg` says its connection string with the password in it, as a TypeError too (`Invalid URL`); only the code is
+ * kept.
+ */
+export function unavailable(error: unknown): McpAuthError {
+  if (McpAuthError.is(error)) return error
   const code = codeOf(error)
   const ours = new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', factOf(code), {
     hint: hints[code ?? ''] ?? 'check that the database is up and the pool large enough; nothing was deleted'
@@ -54,7 +57,7 @@ function factOf(code: string | undefined): string {
 }
 
 function codeOf(error: unknown): string | undefined {
-  const { code } = error as { code?: unknown }
+  const code = (error as { code?: unknown } | null | undefined)?.code
   return typeof code === 'string' && /^[0-9A-Z_]+$/.test(code) ? code : undefined
 }
 

@@ -78,9 +78,18 @@ export function serializeRecord(record: TokenRecord, key: StoreKey): Uint8Array 
   registerSecrets(bound)
   const reason = faultOf(bound) ?? foreignTo(bound, key)
   if (reason !== undefined) throw invalidOption('record', reason)
-  const bytes = Buffer.from(`${JSON.stringify(bound, null, 2)}\n`)
+  const bytes = Buffer.from(`${writtenAsJson(bound)}\n`)
   if (bytes.length > maxRecordBytes) throw invalidOption('record', `is larger than ${maxRecordBytes} bytes`)
   return bytes
+}
+
+function writtenAsJson(record: TokenRecord): string {
+  try {
+    return JSON.stringify(record, null, 2)
+  } catch {
+    // What JSON.stringify throws names the fields on the way.
+    throw invalidOption('record', 'cannot be written as JSON')
+  }
 }
 
 /** What is left of a record whose tokens are gone: its generation and what it is bound to. */
