@@ -97,6 +97,7 @@ const tokens = oauthTokens(task.server, {
   store,
   refreshAheadSeconds: 0,
   now,
+  ...(task.lockWaitMs === undefined ? {} : { lockWaitMs: task.lockWaitMs }),
   ...(task.refreshIsolation === undefined ? {} : { refreshIsolation: task.refreshIsolation })
 })
 const fetch = authFetch(withOAuth(task.server, tokens), { authorizationServerDispatcher: { dispatch: network } })

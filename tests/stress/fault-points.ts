@@ -33,6 +33,8 @@ export interface AgentTask {
   server: string
   root: string
   staleMs: number
+  /** How long it waits for the lock. */
+  lockWaitMs?: number
   fault?: Fault
   /** Tokens are in this PostgreSQL, not in files. */
   database?: PoolConfig

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { type AgentTask, type Point, points, window } from './fault-points.ts'
@@ -176,8 +177,45 @@ async function killedWithHelperAt(moment: (typeof moments)[number], { strikes, s
 /** R4: a stop at each point. */
 export const stoppedAnywhere: Goal = {
   name: 'R4',
-  promise: 'a stop of three times the stale time at each point: nothing lost, the others wait',
-  run: (scale) => atEachPoint(scale, 'SIGSTOP', new Set())
+  promise: 'a stop of three times the stale time at each point: nothing lost, the others wait, or give up by name as they were told',
+  async run(scale) {
+    const waiting = await atEachPoint(scale, 'SIGSTOP', new Set())
+    if (scale.fault !== undefined) return waiting
+    const impatient = await stoppedBeforeTheImpatient(scale)
+    const figures = { ...waiting.figures, gaveUp: impatient.gaveUp, gaveUpLost: impatient.lost }
+    return { passed: waiting.passed && impatient.gaveUp === impatientStops && impatient.lost === 0, figures }
+  }
+}
+
+const impatientStops = 5
+
+/** A holder that is stopped, and another process that was told to wait for less: it names the holder, and nothing is lost. */
+async function stoppedBeforeTheImpatient({ staleMs }: Scale): Promise<{ gaveUp: number; lost: number }> {
+  await using world = await startWorld()
+  const files = { armed: join(world.root, 'armed'), struck: join(world.root, 'struck') }
+  const task = world.agentTask(staleMs)
+  const [holder, waiter] = [await startAgent(task), await startAgent({ ...task, lockWaitMs: staleMs })]
+  let [gaveUp, lost] = [0, 0]
+  try {
+    await Promise.all([holder.order({ do: 'call' }), waiter.order({ do: 'call' })])
+    for (let stop = 0; stop < impatientStops; stop += 1) {
+      rmSync(files.struck, { force: true })
+      writeFileSync(files.armed, '')
+      await holder.order({ do: 'fault', fault: { point: 'before-request', signal: 'SIGSTOP', ...files } })
+      world.expire()
+      const call = holder.order({ do: 'call' })
+      while (!existsSync(files.struck)) await sleep(5)
+      const impatient = await within(60_000, 'a waiter that gives up', waiter.order({ do: 'call' }))
+      const named = impatient?.message?.includes(`process ${holder.pid} on ${hostname()}`) === true
+      gaveUp += Number(impatient?.code === 'MCPAUTH_LOCK_TIMEOUT' && named)
+      process.kill(holder.pid, 'SIGCONT')
+      const [held, again] = [await within(60_000, 'the holder', call), await waiter.order({ do: 'call' })]
+      lost += Number(!held?.ok || !again?.ok)
+    }
+    return { gaveUp, lost: lost + world.authorizationServer.ledger.reuses }
+  } finally {
+    await endFleet([holder, waiter])
+  }
 }
 
 /** How many points are struck at the same time, each lane with servers and a cache of its own: most of a strike is waiting. */

@@ -277,7 +277,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
         if (record) await revokeTokens(context, record)
         await lock.clear()
       },
-      { deadlineMs: 180_000 }
+      { deadlineMs: settings.lockWaitMs }
     )
     held = undefined
     reset()

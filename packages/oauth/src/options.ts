@@ -72,6 +72,11 @@ export interface OAuthOptions {
   loginWaitMs?: number
   /** How long a person has, in milliseconds. @default 300_000 */
   loginTimeoutMs?: number
+  /**
+   * How long a refresh or a logout waits while another process holds the token, in milliseconds; then `MCPAUTH_LOCK_TIMEOUT`, which names the
+   * holder. Shorter than a refresh may take (60 s), it gives up on servers that are only slow. @default 180_000
+   */
+  lockWaitMs?: number
   /** Binds tokens to a key (RFC 9449). @default false */
   dpop?: boolean
   /** `resource` of every request (RFC 8707). @default what the server's metadata says, else its URL */
@@ -120,6 +125,7 @@ const optionNames: Readonly<Record<keyof OAuthOptions, true>> = {
   refreshAheadSeconds: true,
   loginWaitMs: true,
   loginTimeoutMs: true,
+  lockWaitMs: true,
   dpop: true,
   resource: true,
   dangerouslyOmitResource: true,
@@ -148,6 +154,7 @@ export interface Settings extends OAuthOptions {
   refreshAheadMs: number
   loginWaitMs: number
   loginTimeoutMs: number
+  lockWaitMs: number
   now: () => number
   env: Environment
 }
@@ -171,10 +178,12 @@ export function checkOptions(server: string | URL, options: OAuthOptions, enviro
     checkOptionNames('client', options.client, clientOptionNames)
   }
   if (options.clientMetadataUrl !== undefined) checkClientMetadataUrl(options.clientMetadataUrl)
-  const { refreshAheadSeconds = 60, loginWaitMs = 45_000, loginTimeoutMs = 300_000, profile, clientName = 'mcpauth' } = options
+  const { refreshAheadSeconds = 60, loginWaitMs = 45_000, loginTimeoutMs = 300_000, lockWaitMs = 180_000 } = options
+  const { profile, clientName = 'mcpauth' } = options
   checkNumber('refreshAheadSeconds', refreshAheadSeconds, 0, 86_400)
   checkNumber('loginWaitMs', loginWaitMs, 0, 3_600_000)
   checkNumber('loginTimeoutMs', loginTimeoutMs, 1_000, 3_600_000)
+  checkNumber('lockWaitMs', lockWaitMs, 100, 3_600_000)
   if (profile !== undefined && (typeof profile !== 'string' || !/^[\w.@+-]{1,64}$/.test(profile))) {
     throw invalidOption('profile', 'is not 1 to 64 letters, digits or . _ @ + -')
   }
@@ -190,6 +199,7 @@ export function checkOptions(server: string | URL, options: OAuthOptions, enviro
     refreshAheadMs: refreshAheadSeconds * 1000,
     loginWaitMs,
     loginTimeoutMs,
+    lockWaitMs,
     now: options.now ?? Date.now,
     env: options.env ?? environment
   }

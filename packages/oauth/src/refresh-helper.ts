@@ -27,6 +27,7 @@ async function carryOut({ server, root, stale, offsetMs, options, secrets }: Hel
     key: settings.key,
     stale,
     now,
+    lockWaitMs: settings.lockWaitMs,
     unsaved: () => undefined,
     mayRefresh: refreshing.isOurs,
     send: refreshing.send

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { invalidOption, McpAuthError, type McpAuthErrorCode, type StoreKey } from '@mcpauth/core'
+import { invalidOption, McpAuthError, type McpAuthErrorCode } from '@mcpauth/core'
 import { type FileStore, spawnGuard } from '@mcpauth/token-store'
 import { OAuthResponseError } from './oauth-response-error.ts'
 import type { ClientOptions, OAuthOptions, Settings } from './options.ts'
@@ -37,6 +37,7 @@ export interface HelperError {
 /** Options that a helper needs, and that can be written down. */
 const writable = [
   'profile',
+  'lockWaitMs',
   'tokenUrl',
   'resource',
   'dangerouslyOmitResource',
@@ -69,7 +70,7 @@ export function checkIsolation({ refreshIsolation, dispatcher }: OAuthOptions, s
 export async function refreshIsolated(task: RefreshTask, settings: Settings): Promise<RefreshOutcome> {
   const root = (settings.store as SessionStore & FileStore).root as string
   const guard = spawnGuard(root, task.key)
-  const until = performance.now() + spawnDeadlineMs
+  const until = performance.now() + settings.lockWaitMs
   for (;;) {
     const record = await task.store.read(task.key)
     if (record && isUsable(record, task)) return { kind: 'adopted', record }
@@ -82,13 +83,10 @@ export async function refreshIsolated(task: RefreshTask, settings: Settings): Pr
         turn.release()
       }
     }
-    if (performance.now() > until) throw timeout(task.key)
+    if (performance.now() > until) throw timeout(settings)
     await sleep(8 + Math.random() * 52)
   }
 }
-
-/** Longer than a helper can take: its own deadlines end it before. */
-const spawnDeadlineMs = 300_000
 
 async function refreshAsGuard(task: RefreshTask, settings: Settings, root: string): Promise<RefreshOutcome> {
   // Again, now that nobody else can start one.
@@ -169,11 +167,10 @@ function noHelper(why: string | undefined): McpAuthError {
   })
 }
 
-function timeout(key: StoreKey): McpAuthError {
-  const server = key.kind === 'server' ? key.url : ''
+function timeout({ key, lockWaitMs }: Settings): McpAuthError {
   return new McpAuthError(
     'MCPAUTH_LOCK_TIMEOUT',
-    `another process has been refreshing the token of ${server} for ${spawnDeadlineMs / 1000} s`,
+    `another process has been refreshing the token of ${key.url} for ${lockWaitMs / 1000} s`,
     {
       hint: 'look for a stopped process that uses mcpauth; end it or let it go on, then try again'
     }

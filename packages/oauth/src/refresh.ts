@@ -14,6 +14,8 @@ export interface RefreshTask {
   /** The token that is not to be used any more: refused, expired, or about to. */
   stale: Pick<AccessToken, 'generation' | 'value'> | undefined
   now: () => number
+  /** How long the lock is waited for, in milliseconds. @default long enough for a discovery (30 s) and a refresh (60 s) that is made twice */
+  lockWaitMs?: number
   /** A record that could not be written and is newer than what the store has. */
   unsaved: () => TokenRecord | undefined
   /** Whether the record's refresh token may still be sent; false means that the resource has moved to another authorization server. */
@@ -33,8 +35,7 @@ export type RefreshOutcome =
       error?: OAuthResponseError
     }
 
-/** Discovery (30 s), a refresh (60 s), the same once more when the connection broke: whoever waits longer waits for something else. */
-const lockDeadlineMs = 180_000
+const defaultLockWaitMs = 180_000
 
 /**
  * Lock → read again → ask → write → release (docs/architecture.md, "One refresh, whatever happens"). Many processes share one refresh token, and a server that
@@ -94,7 +95,7 @@ async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: ()
         return { kind: 'refreshed', record: next, saved: await written(() => held.write(next)) }
       }
     },
-    { deadlineMs: lockDeadlineMs, waiter }
+    { deadlineMs: task.lockWaitMs ?? defaultLockWaitMs, waiter }
   )
 }
 
@@ -161,7 +162,7 @@ export function saveLater(
           const stored = await held.read()
           if ((stored?.generation ?? 0) < (record.generation ?? 0)) await held.write(record)
         },
-        { deadlineMs: lockDeadlineMs }
+        { deadlineMs: defaultLockWaitMs }
       )
       whenSaved(record)
     } catch {

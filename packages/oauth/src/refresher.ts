@@ -22,7 +22,7 @@ const longestPauseMs = 300_000
 
 /** Makes the refresher of one token source. */
 export function refresher(settings: Settings, { send }: RecordRefresh): Refresher {
-  const { store, key, now } = settings
+  const { store, key, now, lockWaitMs } = settings
   const flights = createFlights<RefreshOutcome>()
   let unsaved: TokenRecord | undefined
   let refused: { refreshToken: string; times: number } | undefined
@@ -31,7 +31,7 @@ export function refresher(settings: Settings, { send }: RecordRefresh): Refreshe
 
   async function refresh(stale: AccessToken | undefined, mayRefresh: (record: TokenRecord) => Promise<boolean>): Promise<RefreshOutcome> {
     if (quiet && now() < quiet.untilMs) throw quiet.error
-    const task = { store, key, stale, now, unsaved: () => unsaved, mayRefresh, send }
+    const task = { store, key, stale, now, lockWaitMs, unsaved: () => unsaved, mayRefresh, send }
     const flight = flights.join(`${stale?.generation ?? 'none'}`, async () => {
       // A helper sees only what is on disk.
       const isolated = settings.refreshIsolation === 'process' && !(await store.isInMemory(key))

@@ -390,3 +390,29 @@ test('endpoints given by hand win, and the others are discovered', async () => {
   expect(asked).toEqual(['/authorize-here'])
   expect(world.as.at('/token')).toHaveLength(1)
 })
+
+test('T8: a refresh and a logout wait for another holder no longer than lockWaitMs, and nothing is sent or deleted', async () => {
+  await using world = await scene()
+  const tokens = world.tokensWith({ lockWaitMs: 100 })
+  await tokens.login()
+  const fetch = world.fetchWith(tokens)
+  world.as.live.clear()
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  const { promise: isHeld, resolve: held } = Promise.withResolvers<void>()
+  const holder = world.store.transact(
+    keyOf(world.mcp),
+    async () => {
+      held()
+      await released
+    },
+    { deadlineMs: 1_000 }
+  )
+  await isHeld
+  await expect(world.post(fetch)).rejects.toMatchObject({ code: 'MCPAUTH_LOCK_TIMEOUT' })
+  await expect(tokens.logout()).rejects.toMatchObject({ code: 'MCPAUTH_LOCK_TIMEOUT' })
+  expect(world.as.refreshes).toBe(0)
+  release()
+  await holder
+  expect(await world.post(fetch)).toBe(200)
+  expect(world.as.refreshes).toBe(1)
+})

@@ -28,6 +28,7 @@ test.each<[string, Record<string, unknown>]>([
   ['refreshAheadSeconds', { refreshAheadSeconds: -1 }],
   ['loginWaitMs', { loginWaitMs: Number.NaN }],
   ['loginTimeoutMs', { loginTimeoutMs: 0 }],
+  ['lockWaitMs', { lockWaitMs: 0 }],
   ['resource', { resource: 'x' }],
   ['resource', { resource: 'https://a.example/#b' }],
   ['dangerouslyOmitResource', { resource: 'https://a.example', dangerouslyOmitResource: true }],
