@@ -1,5 +1,14 @@
-import { checkVariableName, type Environment, expandVariables, invalidOption, McpAuthError, readVariable, secrets } from '@mcpauth/core'
-import { tokenFile } from './token-file.ts'
+import {
+  checkVariableName,
+  type Environment,
+  expandVariables,
+  invalidOption,
+  McpAuthError,
+  readVariable,
+  secretFile,
+  secrets,
+  sourceFailed
+} from '@mcpauth/core'
 import { checkTokenValue } from './token-value.ts'
 
 /** Where a bearer token comes from. It is never a literal. */
@@ -51,7 +60,7 @@ function openVariable(template: string, environment: Environment): OpenSource {
 function openFile(path: unknown): OpenSource {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) throw invalidOption('file', 'is not the path of a file')
   const admit = admission()
-  const readFile = tokenFile(path)
+  const readFile = secretFile(path)
   const origin = `the file ${path}`
   return { read: () => admit(readFile(), origin), origin, hint: `put a token that is valid for this server into ${path}` }
 }
@@ -66,13 +75,7 @@ function openFunction(get: () => unknown): OpenSource {
     throw new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `${origin} gave no token`, { hint: 'return the token as a string, or throw' })
   }
 
-  /** What it threw is neither chained nor quoted: it may hold what the function had in its hands, and nobody has registered that. */
-  function failed(error: unknown): McpAuthError {
-    if (McpAuthError.is(error)) return error
-    return new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `${origin} has thrown an error`, {
-      hint: 'look at the function given as get; an McpAuthError that it throws is handed on as it is'
-    })
-  }
+  const failed = (error: unknown): McpAuthError => sourceFailed(origin, 'as get', error)
 
   function read(): string | Promise<string> {
     let token: unknown

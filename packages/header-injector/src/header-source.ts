@@ -7,7 +7,8 @@ import {
   literals,
   McpAuthError,
   readVariable,
-  secrets
+  secrets,
+  sourceFailed
 } from '@mcpauth/core'
 import { whatIsWrong } from './header-value.ts'
 
@@ -61,13 +62,7 @@ function openFunction(name: string, get: () => unknown): ReadHeader {
     return value
   }
 
-  /** What it threw is neither chained nor quoted: it may hold what the function had in its hands, and nobody has registered that. */
-  function failed(error: unknown): McpAuthError {
-    if (McpAuthError.is(error)) return error
-    return new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `the function for ${name} has thrown an error`, {
-      hint: `look at the function given for ${name}; an McpAuthError that it throws is handed on as it is`
-    })
-  }
+  const failed = (error: unknown): McpAuthError => sourceFailed(`the function for ${name}`, `for ${name}`, error)
 
   return () => {
     let value: unknown

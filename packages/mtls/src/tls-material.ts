@@ -1,6 +1,5 @@
-import { statSync } from 'node:fs'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
-import { type Environment, invalidOption, publish, readVariable, secrets } from '@mcpauth/core'
+import { type Environment, invalidOption, readVariable, secrets, warnOfReadableKey } from '@mcpauth/core'
 import { certificateInvalid } from './certificate-error.ts'
 import { checkPrivateKey, checkValidity, type PemText, parseCertificates } from './certificates.ts'
 import type { OpenPem } from './pem-source.ts'
@@ -59,7 +58,7 @@ function loadIdentity({ cert, key, passphraseVariable, environment, now }: TlsSo
   // One file may hold both, as many tools write it.
   const keyText = textOf(key)
   secrets.add(keyText.text, 'private key')
-  warnOfReadableKey(key)
+  if (key.file !== undefined) warnOfReadableKey(key.file)
   const passphrase = passphraseVariable === undefined ? undefined : readVariable(passphraseVariable, environment)
   if (passphrase !== undefined) secrets.add(passphrase, 'passphrase')
 
@@ -82,13 +81,6 @@ function loadAuthorities({ ca, caMode }: TlsSources): string[] | undefined {
 
 function textOf(source: OpenPem): PemText {
   return { origin: source.origin, text: source.read() }
-}
-
-/** Windows has no such bits. */
-function warnOfReadableKey({ file }: OpenPem): void {
-  if (file === undefined || process.platform === 'win32') return
-  const mode = statSync(file).mode & 0o777
-  if (mode & 0o077) publish('mcpauth:key:warning', { file, mode: `0${mode.toString(8)}`, reason: 'the private key is readable by others' })
 }
 
 /** Checked at construction, before any file is read. */

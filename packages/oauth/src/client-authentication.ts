@@ -1,7 +1,9 @@
 import { createPrivateKey, type JsonWebKey, type KeyObject, randomUUID } from 'node:crypto'
-import { McpAuthError } from '@mcpauth/core'
+import { type Environment, McpAuthError, warnOfReadableKey } from '@mcpauth/core'
 import { type ClientAuth, ClientSecretPost, None, TlsClientAuth } from 'oauth4webapi'
 import { parseJson } from './authorization-server-client.ts'
+import type { ClientOptions } from './options.ts'
+import { readSecret } from './secret-source.ts'
 import { isObject } from './token-response.ts'
 
 /** How a client proves itself at the token endpoint (RFC 7591 §2, RFC 8705 §2). */
@@ -35,6 +37,21 @@ export interface PrivateKey {
   /** JWS algorithm. */
   alg: string
   kid?: string
+}
+
+/**
+ * Reads what the user's client proves itself with, each time it is needed: a rotation is picked up.
+ *
+ * @param name Of the options, for errors.
+ * @throws `MCPAUTH_CREDENTIAL_MISSING`, `MCPAUTH_KEY_INVALID`
+ */
+export async function readCredentials(name: string, client: ClientOptions, env: Environment): Promise<ClientCredentials> {
+  const { clientSecret, privateKey, signingAlgorithm, keyId } = client
+  const secret = clientSecret && (await readSecret(`${name}.clientSecret`, clientSecret, env))
+  if (privateKey === undefined) return { secret, privateKey: undefined }
+  const text = await readSecret(`${name}.privateKey`, privateKey, env)
+  if ('file' in privateKey) warnOfReadableKey(privateKey.file)
+  return { secret, privateKey: readPrivateKey(text, signingAlgorithm, keyId) }
 }
 
 /**

@@ -4,14 +4,13 @@ import type { AuthorizationServerClient } from './authorization-server-client.ts
 import {
   type ClientCredentials,
   clientAuthentication,
-  readPrivateKey,
+  readCredentials,
   settleAuthMethod,
   type TokenEndpointAuthMethod
 } from './client-authentication.ts'
 import { isReusable, registerClient } from './client-registration.ts'
 import { checkClientIssuer } from './issuer-binding.ts'
 import type { Settings } from './options.ts'
-import { readSecret } from './secret-source.ts'
 import type { SessionStore } from './session-store.ts'
 
 /** Who we are at an authorization server, ready to ask. */
@@ -133,8 +132,6 @@ async function identityOf(
 
 /** The user's secret is read each time and only for the user's client; a registered client's is in its record. */
 async function credentialsOf({ client, env }: Settings, record: ClientRecord): Promise<ClientCredentials> {
-  if (client?.clientId !== record.client_id) return { secret: record.client_secret, privateKey: undefined }
-  const secret = client.clientSecret && (await readSecret('client.clientSecret', client.clientSecret, env))
-  const pem = client.privateKey && (await readSecret('client.privateKey', client.privateKey, env))
-  return { secret, privateKey: pem === undefined ? undefined : readPrivateKey(pem, client.signingAlgorithm, client.keyId) }
+  if (client?.clientId === record.client_id) return await readCredentials('client', client, env)
+  return { secret: record.client_secret, privateKey: undefined }
 }

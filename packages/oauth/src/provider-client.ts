@@ -1,8 +1,7 @@
 import type { Client, ClientAuth } from 'oauth4webapi'
-import { clientAuthentication, readPrivateKey, settleAuthMethod } from './client-authentication.ts'
+import { clientAuthentication, readCredentials, settleAuthMethod } from './client-authentication.ts'
 import type { GrantRequest } from './grants/grant.ts'
 import type { ClientOptions } from './options.ts'
-import { readSecret } from './secret-source.ts'
 
 /**
  * Who we are at an identity provider, where nothing is registered.
@@ -17,10 +16,8 @@ export async function clientAtProvider(
   name: string,
   methods?: readonly string[]
 ): Promise<{ client: Client; clientAuth: ClientAuth }> {
-  const secret = options.clientSecret && (await readSecret(`${name}.clientSecret`, options.clientSecret, env))
-  const pem = options.privateKey && (await readSecret(`${name}.privateKey`, options.privateKey, env))
-  const privateKey = pem === undefined ? undefined : readPrivateKey(pem, options.signingAlgorithm, options.keyId)
-  const has = { secret: secret !== undefined, privateKey: privateKey !== undefined }
+  const credentials = await readCredentials(name, options, env)
+  const has = { secret: credentials.secret !== undefined, privateKey: credentials.privateKey !== undefined }
   const method = settleAuthMethod(options.tokenEndpointAuthMethod, has, methods)
-  return { client: { client_id: options.clientId }, clientAuth: clientAuthentication(method, { secret, privateKey }, now) }
+  return { client: { client_id: options.clientId }, clientAuth: clientAuthentication(method, credentials, now) }
 }

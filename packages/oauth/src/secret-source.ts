@@ -1,5 +1,13 @@
-import { readFile } from 'node:fs/promises'
-import { type Environment, invalidOption, McpAuthError, secrets } from '@mcpauth/core'
+import {
+  checkVariableName,
+  type Environment,
+  invalidOption,
+  McpAuthError,
+  readVariable,
+  secretFile,
+  secrets,
+  sourceFailed
+} from '@mcpauth/core'
 
 /** Where a secret is read from, each time it is needed: a variable, a file (one trailing newline is removed), or a function. Never a literal. */
 export type SecretSource = { readonly env: string } | { readonly file: string } | (() => string | Promise<string>)
@@ -11,52 +19,34 @@ export type SecretSource = { readonly env: string } | { readonly file: string } 
  */
 export function checkSecretSource(name: string, source: unknown): asserts source is SecretSource {
   if (typeof source === 'function') return
-  if (typeof source === 'object' && source !== null) {
-    const { env, file } = source as { env?: unknown; file?: unknown }
-    if ((typeof env === 'string' && env !== '') !== (typeof file === 'string' && file !== '')) return
+  const { env, file } = (source ?? {}) as { env?: unknown; file?: unknown }
+  if ((env === undefined) === (file === undefined)) {
+    throw invalidOption(name, "is neither { env: 'NAME' } nor { file: 'path' } nor a function", 'a secret is never written into code')
   }
-  throw invalidOption(name, "is neither { env: 'NAME' } nor { file: 'path' } nor a function", 'a secret is never written into code')
+  if (env !== undefined) checkVariableName(`${name}.env`, env)
+  else if (typeof file !== 'string' || file === '' || file.includes('\0')) throw invalidOption(`${name}.file`, 'is not the path of a file')
 }
 
 /**
  * Reads a secret and registers it, so that it is taken out of whatever is printed.
  *
- * @throws `MCPAUTH_CREDENTIAL_MISSING` the variable or file is missing or empty; the error names it, never its value.
+ * @throws `MCPAUTH_CREDENTIAL_MISSING` the variable or file is missing or empty, or the function fails; the error names it, never its value.
  */
 export async function readSecret(name: string, source: SecretSource, env: Environment): Promise<string> {
-  const value = await contentOf(name, source, env)
-  if (typeof value !== 'string' || value === '') throw missing(name, describe(source), 'is empty')
+  const value =
+    typeof source === 'function' ? await given(name, source) : 'env' in source ? readVariable(source.env, env) : secretFile(source.file)()
   secrets.add(value, name)
   return value
 }
 
-async function contentOf(name: string, source: SecretSource, env: Environment): Promise<string | undefined> {
-  if (typeof source === 'function') return await given(name, source)
-  if ('env' in source) return env[source.env]
+async function given(name: string, source: () => unknown): Promise<string> {
+  const what = `the function given as ${name}`
+  let value: unknown
   try {
-    return (await readFile(source.file, 'utf8')).replace(/\r?\n$/, '')
+    value = await source()
   } catch (error) {
-    throw missing(name, describe(source), `cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    throw sourceFailed(what, `as ${name}`, error)
   }
-}
-
-async function given(name: string, source: () => string | Promise<string>): Promise<string> {
-  try {
-    return await source()
-  } catch (error) {
-    // Neither chained nor quoted: it may hold what the function had in its hands.
-    if (McpAuthError.is(error)) throw error
-    throw new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `${name}: its function has thrown an error`, {
-      hint: 'look at that function; an McpAuthError that it throws is handed on as it is'
-    })
-  }
-}
-
-function describe(source: SecretSource): string {
-  if (typeof source === 'function') return 'what its function gave'
-  return 'env' in source ? `the environment variable ${source.env}` : `the file ${source.file}`
-}
-
-function missing(name: string, what: string, fact: string): McpAuthError {
-  return new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `${name}: ${what} ${fact}`, { hint: `provide ${what}` })
+  if (typeof value === 'string' && value !== '') return value
+  throw new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `${what} gave nothing`, { hint: 'return the secret as a string, or throw' })
 }

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, createSecretKey, hash, type JsonWebKey, KeyObject } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
-import { checkVariableName, type Environment, invalidOption, McpAuthError, publish, readVariable, secrets } from '@mcpauth/core'
+import { readFileSync } from 'node:fs'
+import { checkVariableName, type Environment, invalidOption, McpAuthError, readVariable, secrets, warnOfReadableKey } from '@mcpauth/core'
 import { getPublicKey, hashes } from '@noble/ed25519'
 import {
   algorithmFor,
@@ -111,22 +111,13 @@ function readKey(options: KeyOptions): ReadKey {
 
 function readKeyFile(file: string): string {
   try {
-    warnOfOpenFile(file)
+    warnOfReadableKey(file)
     return readFileSync(file, 'utf8')
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? 'unreadable'
     throw new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `key file ${file} cannot be read (${why})`, {
       hint: 'check the path and that this user may read it'
     })
-  }
-}
-
-/** A private key that others on this machine can read is not private any more. It still works, since a mount may leave no choice. */
-function warnOfOpenFile(file: string): void {
-  const { mode } = statSync(file)
-  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
-    const octal = `0${(mode & 0o777).toString(8).padStart(3, '0')}`
-    publish('mcpauth:key:warning', { file, mode: octal, reason: 'the key file can be read by others', hint: `chmod 600 ${file}` })
   }
 }
 
