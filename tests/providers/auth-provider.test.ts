@@ -3,8 +3,8 @@ import { clientCredentials, oauthTokens } from '@mcpauth/oauth'
 import { memoryStore } from '@mcpauth/token-store'
 import { describe, expect, test } from 'vitest'
 import { startAuthorizationServer, startMcpServerV2 } from '../servers/index.ts'
-import { openScene, scriptedLogin } from '../wire/roads.ts'
-import { connectWith, roadsOf, settled } from './provider-clients.ts'
+import { openScene } from '../wire/roads.ts'
+import { callTwentyTimes, connectWith, refreshesOnceForManyCalls, refusesBoundTokens, roadsOf, settled } from './provider-clients.ts'
 
 const [anyRoad] = roadsOf('v2') as [ReturnType<typeof roadsOf>[0]]
 
@@ -17,25 +17,14 @@ describe.each(roadsOf('v2'))('asAuthProvider, $name', (road) => {
     expect(scene.as.ledger).toMatchObject({ refreshes: 0, logins: 0, registrations: 0 })
   })
 
-  test('T7: a token at its end is refreshed once for many calls', async () => {
-    let offset = 0
-    await using scene = await openScene(road, { oauth: { now: () => Date.now() + offset } })
-    await using client = await connectWith(road, scene.url, asAuthProvider(scene.tokens))
-    await settled(scene)
-    offset = 700_000
-    const texts = Array.from({ length: 20 }, (_, n) => `call ${n}`)
-    expect(await Promise.all(texts.map((text) => client.call('echo', { text })))).toEqual(texts)
-    expect(scene.as.ledger).toMatchObject({ refreshes: 1, refusedRefreshes: 0, reuses: 0, revokedGrants: 0 })
-    expect(scene.server.refusals.POST).toBe(0)
-  })
+  test('T7: a token at its end is refreshed once for many calls', () => refreshesOnceForManyCalls(road, asAuthProvider))
 
   test('T7: a refused token is renewed once for many calls, and each is sent once more', async () => {
     await using scene = await openScene(road)
     await using client = await connectWith(road, scene.url, asAuthProvider(scene.tokens))
     await settled(scene)
     scene.server.expire()
-    const texts = Array.from({ length: 20 }, (_, n) => `call ${n}`)
-    expect(await Promise.all(texts.map((text) => client.call('echo', { text })))).toEqual(texts)
+    await callTwentyTimes(client)
     expect(scene.as.ledger).toMatchObject({ refreshes: 1, refusedRefreshes: 0, reuses: 0, logins: 0 })
   })
 
@@ -114,15 +103,8 @@ test('N27: the provider hands out the access token and nothing else of the recor
   expect(await asAuthProvider(scene.tokens).token()).toBe(record?.access_token)
 })
 
-test('N38: a DPoP token is refused with a typed error, and never sent as a bearer token', async () => {
-  await using as = await startAuthorizationServer({ dpop: true })
-  await using server = await startMcpServerV2({ authorizationServer: as })
-  const tokens = oauthTokens(server.url, { dpop: true, login: scriptedLogin(as), store: memoryStore() })
-  await tokens.login()
-  const before = server.requests.length
-  await expect(connectWith(anyRoad, server.url, asAuthProvider(tokens))).rejects.toMatchObject({ code: 'MCPAUTH_UNSUPPORTED_TRANSPORT' })
-  expect(server.requests).toHaveLength(before)
-})
+test('N38: a DPoP token is refused with a typed error, and never sent as a bearer token', () =>
+  refusesBoundTokens([anyRoad], asAuthProvider))
 
 test('a host that asks outside the turn of its request is served with the token given last', async () => {
   const refused: unknown[] = []

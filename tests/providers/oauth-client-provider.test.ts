@@ -3,9 +3,8 @@ import { asOAuthClientProvider } from '@mcpauth/core'
 import { oauthTokens } from '@mcpauth/oauth'
 import { memoryStore } from '@mcpauth/token-store'
 import { describe, expect, test } from 'vitest'
-import { startAuthorizationServer, startMcpServerV2 } from '../servers/index.ts'
-import { openScene, roads, scriptedLogin } from '../wire/roads.ts'
-import { askedOf, connectWith, settled } from './provider-clients.ts'
+import { openScene, roads } from '../wire/roads.ts'
+import { askedOf, connectWith, refreshesOnceForManyCalls, refusesBoundTokens, settled } from './provider-clients.ts'
 
 describe.each(roads)('asOAuthClientProvider, $name', (road) => {
   test('N25 N26: a call works with the cached token, and the SDK asks the authorization server nothing', async () => {
@@ -20,18 +19,7 @@ describe.each(roads)('asOAuthClientProvider, $name', (road) => {
     expect(scene.server.refusals).toMatchObject({ POST: 0, GET: 0, SSE: 0 })
   })
 
-  test('T7: a token at its end is refreshed once for many calls', async () => {
-    let offset = 0
-    await using scene = await openScene(road, { oauth: { now: () => Date.now() + offset } })
-    await using client = await connectWith(road, scene.url, asOAuthClientProvider(scene.tokens))
-    await settled(scene)
-    // Past its end by our clock; the server would still take it.
-    offset = 700_000
-    const texts = Array.from({ length: 20 }, (_, n) => `call ${n}`)
-    expect(await Promise.all(texts.map((text) => client.call('echo', { text })))).toEqual(texts)
-    expect(scene.as.ledger).toMatchObject({ refreshes: 1, refusedRefreshes: 0, reuses: 0, revokedGrants: 0 })
-    expect(scene.server.refusals.POST).toBe(0)
-  })
+  test('T7: a token at its end is refreshed once for many calls', () => refreshesOnceForManyCalls(road, asOAuthClientProvider))
 
   test('T7: a token ahead of its end is used while it is refreshed once in the background', async () => {
     let offset = 0
@@ -112,16 +100,8 @@ test.each(['discoveryState', 'clientInformation', 'saveTokens', 'redirectToAutho
   }
 )
 
-test('N38: a DPoP token is refused with a typed error, and never sent as a bearer token', async () => {
-  await using as = await startAuthorizationServer({ dpop: true })
-  await using server = await startMcpServerV2({ authorizationServer: as })
-  const tokens = oauthTokens(server.url, { dpop: true, login: scriptedLogin(as), store: memoryStore() })
-  await tokens.login()
-  const before = server.requests.length
-  for (const road of roads.filter(({ transport }) => transport === 'http')) {
-    await expect(connectWith(road, server.url, asOAuthClientProvider(tokens))).rejects.toMatchObject({
-      code: 'MCPAUTH_UNSUPPORTED_TRANSPORT'
-    })
-  }
-  expect(server.requests).toHaveLength(before)
-})
+test('N38: a DPoP token is refused with a typed error, and never sent as a bearer token', () =>
+  refusesBoundTokens(
+    roads.filter(({ transport }) => transport === 'http'),
+    asOAuthClientProvider
+  ))
