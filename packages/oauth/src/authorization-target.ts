@@ -50,12 +50,7 @@ async function findServer(
   inUse: string | undefined,
   refused: boolean
 ): Promise<AuthorizationServer> {
-  if (!metadata) {
-    if (hasOwnEndpoints(settings)) return ownServer(settings, settings.server.origin)
-    const legacy = await discoverLegacyServer(context, refused)
-    if (!legacy) throw loginErrors(settings).notNeeded()
-    return legacy
-  }
+  if (!metadata) return await legacyServer(settings, context, refused)
   const issuer = await chooseIssuer(settings, metadata.authorizationServers, inUse)
   const found = await discoverAuthorizationServer(context, issuer)
   if (found) return found
@@ -63,6 +58,20 @@ async function findServer(
   throw new McpAuthError('MCPAUTH_DISCOVERY_FAILED', `${safeText(issuer)} publishes no metadata`, {
     hint: 'give authorizationUrl and tokenUrl if you know them'
   })
+}
+
+/** Of a server of before 2025-06-18: its own metadata (N42); what the user's options name may do without, also when it is wrong or away. */
+async function legacyServer(settings: Settings, context: DiscoveryContext, refused: boolean): Promise<AuthorizationServer> {
+  const own = hasOwnEndpoints(settings) ? ownServer(settings, settings.server.origin) : undefined
+  const found = await discoverLegacyServer(context, refused && !own).catch((error: unknown) => {
+    if (own && !context.signal?.aborted) return undefined
+    throw error
+  })
+  // A client that the user registered elsewhere stays there.
+  const elsewhere = settings.client?.issuer !== undefined && settings.client.issuer !== found?.issuer
+  const server = own && elsewhere ? own : (found ?? own)
+  if (!server) throw loginErrors(settings).notNeeded()
+  return server
 }
 
 /** Of several, the one in use; else the one where the user's client is registered; else the first (N5). */

@@ -371,26 +371,6 @@ test('the tokens of one server are not taken for another', async () => {
   expect(() => withOAuth('https://mcp.example.com/mcp', world.tokensWith())).toThrow(/tokens of http/)
 })
 
-test('endpoints given by hand win, and the others are discovered', async () => {
-  await using world = await scene()
-  world.as.overrides.set('/authorize-here', ({ url }) => ({ status: 302, headers: { location: `/authorize${url.search}` } }))
-  const asked: string[] = []
-  const login: Login = async () => {
-    const open = await world.login()
-    return {
-      ...open,
-      ask: (url, state, signal) => {
-        asked.push(url.pathname)
-        url.pathname = '/authorize'
-        return open.ask(url, state, signal)
-      }
-    }
-  }
-  await world.tokensWith({ login, authorizationUrl: `${world.as.origin}/authorize-here` }).login()
-  expect(asked).toEqual(['/authorize-here'])
-  expect(world.as.at('/token')).toHaveLength(1)
-})
-
 test('T8: a refresh and a logout wait for another holder no longer than lockWaitMs, and nothing is sent or deleted', async () => {
   await using world = await scene()
   const tokens = world.tokensWith({ lockWaitMs: 100 })
