@@ -3,7 +3,7 @@
 import { authFetch } from '@mcpauth/core'
 import { browserLogin, oauthTokens, withOAuth } from '@mcpauth/oauth'
 import { memoryStore } from '@mcpauth/token-store'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { startAuthorizationServer, startMcpServerV2 } from '../servers/index.ts'
 
 afterEach(() => void vi.useRealTimers())
@@ -41,6 +41,30 @@ test('T9: metadata that does not come is given up after 10 seconds for each docu
     await vi.advanceTimersByTimeAsync(1)
   }
   await expect(login).rejects.toMatchObject({ code: 'MCPAUTH_TIMEOUT' })
+  expect(as.ledger).toMatchObject({ registrations: 0 })
+})
+
+test('T9: a discovery as a whole has 30 seconds, whatever it is reading by then', async () => {
+  await using as = await startAuthorizationServer()
+  await using server = await startMcpServerV2({ authorizationServer: as })
+  const silence = as.fault('metadata', { kind: 'silence' })
+  const limits: Array<{ ms: number; end: () => void }> = []
+  // The limit of node's own clock cannot be moved, so the test holds it.
+  const timeout = vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
+    const limit = new AbortController()
+    limits.push({ ms, end: () => limit.abort(new DOMException('late', 'TimeoutError')) })
+    return limit.signal
+  })
+  onTestFinished(() => timeout.mockRestore())
+  const tokens = oauthTokens(server.url, { login: browserLogin({ open: false, print: () => undefined }), store: memoryStore() })
+  const login = tokens.login()
+  login.catch(() => undefined)
+  await reached(() => silence.hits === 1)
+  const [discovery, ...others] = limits.filter(({ ms }) => ms === 30_000)
+  expect(others).toEqual([])
+  discovery?.end()
+  await expect(login).rejects.toMatchObject({ code: 'MCPAUTH_TIMEOUT' })
+  expect(silence.hits).toBe(1)
   expect(as.ledger).toMatchObject({ registrations: 0 })
 })
 

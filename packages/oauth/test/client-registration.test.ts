@@ -197,6 +197,17 @@ test('a registration that the server has forgotten is made anew once', async () 
   expect(world.as.at('/register')).toHaveLength(2)
 })
 
+test('a server that knows no registration, however new, gets one more and then an error that says so', async () => {
+  await using world = await scene()
+  await world.tokensWith().login()
+  world.as.overrides.set('/token', () => ({ status: 401, headers: { 'www-authenticate': 'Basic' }, body: { error: 'invalid_client' } }))
+  await expect(world.tokensWith().login()).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE', error: 'invalid_client', status: 401 })
+  expect({ registrations: world.as.at('/register').length, tokenRequests: world.as.at('/token').length }).toEqual({
+    registrations: 2,
+    tokenRequests: 3
+  })
+})
+
 test('a forgotten registration at a refresh leads to a new one and one login', async () => {
   await using world = await scene()
   const tokens = world.tokensWith()

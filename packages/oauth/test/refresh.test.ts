@@ -81,20 +81,48 @@ test.each([
   ['with an empty refresh_token', { refresh_token: '' }],
   ['with the scope as an array', { scope: ['read', 'write'] }],
   ['with an id_token that nobody asked for', { id_token: 'not.a.jwt' }],
-  ['with expires_in as a string', { expires_in: '600' }],
-  ['with expires_in 0', { expires_in: 0 }],
-  ['with a negative expires_in', { expires_in: -1 }],
-  ['with a huge expires_in', { expires_in: 1e300 }],
-  ['with expires_in null', { expires_in: null }],
-  ['with expires_in as an object', { expires_in: {} }]
+  ['with a scope that is no text', { scope: 7 }]
 ])('an answer %s does not lose the grant', async (_name, fields) => {
   await using world = await expired()
   world.as.tokenFields = fields
   expect(await world.post(world.fetchWith(world.tokens))).toBe(200)
-  const record = await stored(world)
-  expect(record?.expires_at_unix === undefined || Number.isSafeInteger(record.expires_at_unix)).toBe(true)
   expect(world.login.asked).toHaveLength(0)
 })
+
+const tenYears = 10 * 365 * 24 * 3600
+
+test.each<[string, unknown, number | undefined]>([
+  ['is missing', undefined, undefined],
+  ['is null', null, undefined],
+  ['is 0', 0, undefined],
+  ['is negative', -1, undefined],
+  ['is an object', {}, undefined],
+  ['is no number', 'soon', undefined],
+  ['is empty', '', undefined],
+  ['is a string', '600', 600],
+  ['has a fraction', 600.9, 600],
+  ['is huge', 1e300, tenYears],
+  ['is a huge string', '1e300', tenYears],
+  ['is infinite', '1e999', undefined]
+])(
+  'where expires_in %s, a login and a refresh give a token that is used, and no other until the server refuses it',
+  async (_name, expires_in, seconds) => {
+    const start = 1_700_000_000
+    await using world = await scene()
+    world.as.tokenFields = { expires_in }
+    const tokens = world.tokensWith({ now: () => start * 1000 })
+    const fetch = world.fetchWith(tokens)
+    for (const asked of ['login', 'refresh'] as const) {
+      for (let request = 0; request < 3; request += 1) expect(await world.post(fetch)).toBe(200)
+      expect((await stored(world))?.expires_at_unix).toBe(seconds === undefined ? undefined : start + seconds)
+      expect({ logins: world.login.asked.length, refreshes: world.as.refreshes }).toEqual({
+        logins: 1,
+        refreshes: asked === 'login' ? 0 : 1
+      })
+      world.as.live.clear()
+    }
+  }
+)
 
 test('rule 6: invalid_grant clears this generation and leads to one login', async () => {
   await using world = await expired()
@@ -275,6 +303,45 @@ test('the scope goes with a refresh only where the option says so, and then what
     await world.post(world.fetchWith(world.tokens))
     expect(world.as.at('/token')[1]?.form.get('scope')).toBe(expected)
   }
+})
+
+test('a refresh that has been sent is not cancelled when everyone who waited for it has gone, and its token is kept', async () => {
+  await using world = await expired()
+  const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  world.as.overrides.set('/token', async () => {
+    asked.resolve()
+    await answer.promise
+    return undefined
+  })
+  const fetch = world.fetchWith(world.tokens)
+  const giveUp = new AbortController()
+  const call = fetch(world.mcp.url, { method: 'POST', body: '{}', signal: giveUp.signal })
+  await asked.promise
+  giveUp.abort()
+  await expect(call).rejects.toMatchObject({ name: 'AbortError' })
+  answer.resolve()
+  await expect.poll(async () => (await stored(world))?.generation).toBe(2)
+  expect(await world.post(fetch)).toBe(200)
+  expect({ refreshes: world.as.refreshes, reused: world.as.reused }).toEqual({ refreshes: 1, reused: 0 })
+})
+
+test.each([
+  ['wants the scope at a refresh', 'requested', (scope: string | null) => scope === 'read write'],
+  ['refuses any scope at a refresh', 'omit', (scope: string | null) => scope === null]
+] as const)('a server that %s is served by the option %j, also after it has granted less', async (_name, scopeOnRefresh, isRight) => {
+  await using world = await expired({ scope: 'read write', scopeOnRefresh })
+  world.as.overrides.set(
+    '/token',
+    onRefresh(({ form }) => (isRight(form.get('scope')) ? undefined : { status: 400, body: { error: 'invalid_scope' } }))
+  )
+  world.as.tokenFields = { scope: 'read' }
+  const fetch = world.fetchWith(world.tokens)
+  for (let refresh = 1; refresh <= 3; refresh += 1) {
+    expect(await world.post(fetch)).toBe(200)
+    world.as.live.clear()
+  }
+  expect({ refreshes: world.as.refreshes, logins: world.login.asked.length }).toEqual({ refreshes: 3, logins: 0 })
+  expect(await stored(world)).toMatchObject({ scope: 'read', requested_scope: 'read write' })
 })
 
 test('a record written elsewhere, with only its six fields, refreshes with the user’s endpoint and client', async () => {

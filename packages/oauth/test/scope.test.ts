@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { clientCredentials } from '../src/index.ts'
 import { selectScope } from '../src/scope-selection.ts'
 import { keyOf, type Scene, scene } from './small-servers.ts'
 
@@ -112,6 +113,17 @@ test('many requests that lack one scope make one step-up', async () => {
   const fetch = world.fetchWith(tokens)
   expect(await Promise.all(Array.from({ length: 20 }, () => world.post(fetch)))).toEqual(Array(20).fill(200))
   expect(world.login.asked).toHaveLength(2)
+})
+
+test('N28: where no person is needed a step-up goes on in the background, once for many requests', async () => {
+  await using world = await scene()
+  world.as.tokenFields = { refresh_token: undefined }
+  const client = { clientId: 'robot', clientSecret: () => 'the-secret-of-the-robot' }
+  const fetch = world.fetchWith({ grant: clientCredentials(), client, scope: 'read' })
+  expect(await world.post(fetch)).toBe(200)
+  demand(world, 'write')
+  expect(await Promise.all(Array.from({ length: 20 }, () => world.post(fetch)))).toEqual(Array(20).fill(200))
+  expect(world.as.at('/token').map(({ form }) => form.get('scope'))).toEqual(['read', 'read write'])
 })
 
 test('a scope that another process has got meanwhile is taken, and nobody is asked', async () => {
