@@ -3,6 +3,7 @@ import { createHash, generateKeyPairSync } from 'node:crypto'
 import {
   browserLogin,
   clientCredentials,
+  clientMetadataDocument,
   type DevicePrompt,
   deviceLogin,
   type Login,
@@ -40,6 +41,31 @@ describe.each(['v1', 'v2'] as const)('SDK %s', (sdk) => {
     expect(JSON.parse(await client.call('whoami'))).toMatchObject({ sub: 'alice' })
     expect(as.ledger).toMatchObject({ logins: 1, registrations: 1, reuses: 0 })
   })
+
+  test.each([false, true])(
+    'N8, N9, N10, N11: a client that hosts its metadata document does not register (with a key of its own: %s)',
+    async (keyed) => {
+      const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      const clientMetadataUrl = 'https://client.example.com/metadata.json'
+      const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), alg: 'ES256', kid: 'k' }] }
+      const document = clientMetadataDocument({ clientMetadataUrl, clientName: 'an agent', ...(keyed ? { jwks } : {}) })
+      await using as = await startAuthorizationServer({ clientIdMetadataDocuments: [document] })
+      await using mcp = await start({ authorizationServer: as })
+      const key = {
+        clientId: clientMetadataUrl,
+        privateKey: () => privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+        keyId: 'k'
+      }
+      const options = { clientMetadataUrl, login: person(as), store: memoryStore(), ...(keyed ? { client: key } : {}) }
+      await using client = await connect(way, mcp.url, withOAuth(mcp.url, options))
+      expect(JSON.parse(await client.call('whoami'))).toMatchObject({ sub: 'alice', clientId: clientMetadataUrl })
+      mcp.expire()
+      expect(JSON.parse(await client.call('whoami'))).toMatchObject({ sub: 'alice', clientId: clientMetadataUrl })
+      expect(as.ledger).toMatchObject({ registrations: 0, logins: 1, refreshes: 1 })
+      const assertions = as.ledger.tokenRequests.map(({ client_assertion_type }) => client_assertion_type !== undefined)
+      expect(assertions).toEqual([keyed, keyed])
+    }
+  )
 
   test('a server that takes pushed authorization requests only (RFC 9126)', async () => {
     await using as = await startAuthorizationServer({ par: 'required' })

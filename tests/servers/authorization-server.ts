@@ -41,8 +41,8 @@ export interface AuthorizationServerOptions {
   dpop?: boolean | 'nonce'
   /** Pushed authorization requests. */
   par?: boolean | 'required'
-  /** Client ID metadata documents. */
-  clientIdMetadataDocuments?: boolean
+  /** Client ID metadata documents, as if each were hosted at its URL. */
+  clientIdMetadataDocuments?: readonly Record<string, unknown>[]
   /** Elsewhere than where the provider has them. @default { registration: '/reg', token: '/token' } */
   routes?: { readonly registration?: string; readonly token?: string }
   /** How clients may prove who they are; one that registers without a wish gets the first. @default what the provider supports, and none */
@@ -137,6 +137,7 @@ async function configuration(
   adapter: AdapterFactory
 ): Promise<Configuration> {
   const { scopes = ['mcp:tools', 'mcp:admin'], registration = true, rotation = true, revocation = true, clientAuthMethods } = options
+  const { clientIdMetadataDocuments: documents } = options
   const { privateKey } = await generateKeyPair('ES256', { extractable: true })
   const ttl = (): number => state.accessTokenTtlSeconds
   const day = 24 * 60 * 60
@@ -199,7 +200,12 @@ async function configuration(
         useGrantedResource: () => true,
         getResourceServerInfo: (_, resource) => ({ audience: resource, scope: scopes.join(' '), accessTokenFormat: 'jwt' })
       },
-      ...(options.clientIdMetadataDocuments ? { clientIdMetadataDocument: { enabled: true, ack: 'draft-02' } } : {})
+      ...(documents ? { clientIdMetadataDocument: { enabled: true, ack: 'draft-02' } } : {})
+    },
+    // Nothing is ever read from the network.
+    fetch: async (url: unknown) => {
+      const document = documents?.find(({ client_id }) => client_id === String(url))
+      return document ? Response.json(document) : new Response(null, { status: 404 })
     }
   } as Configuration
 }
