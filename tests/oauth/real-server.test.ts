@@ -1,5 +1,6 @@
 // Every grant against a real authorization server (oidc-provider) and a real MCP server, through both SDKs.
 import { createHash, generateKeyPairSync } from 'node:crypto'
+import { PassThrough } from 'node:stream'
 import {
   browserLogin,
   clientCredentials,
@@ -9,6 +10,7 @@ import {
   type Login,
   type OAuthOptions,
   oauthTokens,
+  pasteLogin,
   refreshTokenOnly,
   withOAuth
 } from '@mcpauth/oauth'
@@ -230,6 +232,29 @@ test('N30: a server that hides its PKCE methods is refused, and the named option
   const options = { login: person(as), store: memoryStore() }
   await expect(oauthTokens(mcp.url, options).login()).rejects.toMatchObject({ code: 'MCPAUTH_PKCE_UNSUPPORTED' })
   expect(await oauthTokens(mcp.url, { ...options, dangerouslyAllowMissingPkceMetadata: true }).login()).toMatchObject({ loggedIn: true })
+})
+
+test.each<[string, (url: URL) => void, boolean]>([
+  ['as it came', () => undefined, true],
+  ['with another issuer', (url) => url.searchParams.set('iss', 'https://as.example.com'), false],
+  ['without its issuer', (url) => url.searchParams.delete('iss'), false]
+])('N20 N32: the address that a browser elsewhere ended at, pasted %s', async (_name, change, good) => {
+  await using as = await startAuthorizationServer()
+  await using mcp = await startMcpServerV2({ authorizationServer: as })
+  const input = new PassThrough()
+  const shown = Promise.withResolvers<string>()
+  const print = (line: string): void => {
+    if (line.startsWith('  http')) shown.resolve(line.trim())
+  }
+  const login = oauthTokens(mcp.url, { login: pasteLogin({ input, print }), store: memoryStore() }).login()
+  login.catch(() => undefined)
+  const ended = await as.approve(await shown.promise, { followCallback: false })
+  change(ended)
+  // A code alone says nothing about whose it is.
+  input.write(`${ended.searchParams.get('code')}\n${ended.href}\n`)
+  if (good) expect(await login).toMatchObject({ loggedIn: true, issuer: as.issuer })
+  else await expect(login).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
+  expect(as.ledger.tokenRequests).toHaveLength(good ? 1 : 0)
 })
 
 test('N20: a server that announces iss and does not send it is refused', async () => {

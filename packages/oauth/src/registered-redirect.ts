@@ -1,13 +1,23 @@
 import { invalidOption, isLoopbackHost, McpAuthError, safeText } from '@mcpauth/core'
 
 /**
- * Refuses a login whose redirect URI is not one that the client is registered with, before a person is sent to an error page that never comes back.
+ * Refuses a login whose redirect URI would carry the code in clear text to another machine (N31), or is not one that the client is registered with, before a person is sent to an error page that never comes back.
  * A loopback address may have any port (RFC 8252 §7.3); everything else is compared to the letter.
  *
  * @param registered Absent: the user has not said.
- * @throws `MCPAUTH_CLIENT_MISMATCH`
+ * @throws `MCPAUTH_INSECURE_URL`, `MCPAUTH_CLIENT_MISMATCH`
  */
 export function checkRedirectUri(registered: readonly string[] | undefined, redirectUri: string): void {
+  const url = URL.canParse(redirectUri) ? new URL(redirectUri) : undefined
+  if (!url || (url.protocol === 'http:' && !isLoopbackHost(url.hostname))) {
+    throw new McpAuthError(
+      'MCPAUTH_INSECURE_URL',
+      `the login comes back to ${safeText(redirectUri)}, which is neither https nor this machine`,
+      {
+        hint: 'let the login come back to https, or to http on 127.0.0.1 or [::1]'
+      }
+    )
+  }
   if (registered === undefined || registered.some((uri) => uri === redirectUri || withoutPort(uri) === withoutPort(redirectUri))) return
   throw new McpAuthError(
     'MCPAUTH_CLIENT_MISMATCH',

@@ -67,6 +67,21 @@ test('N5: of several authorization servers the user may choose, and only one tha
   await expect(wrong.login()).rejects.toMatchObject({ code: 'MCPAUTH_DISCOVERY_FAILED' })
 })
 
+test('N5: without a choice it is the server where the user’s client is registered, else the first; and the one in use stays while it is named', async () => {
+  await using other = await authorizationServer()
+  await using world = await scene()
+  const { as, mcp } = world
+  mcp.metadata.authorization_servers = [other.origin, as.origin]
+  const client = { clientId: 'mine', issuer: as.origin }
+  expect(await world.tokensWith({ client, profile: 'registered' }).login()).toMatchObject({ issuer: as.origin })
+  expect(await world.tokensWith({ profile: 'first' }).login()).toMatchObject({ issuer: other.origin })
+
+  mcp.metadata.authorization_servers = [as.origin, other.origin]
+  expect(await world.tokensWith({ profile: 'first' }).login()).toMatchObject({ issuer: other.origin })
+  mcp.metadata.authorization_servers = [as.origin]
+  expect(await world.tokensWith({ profile: 'first' }).login()).toMatchObject({ issuer: as.origin })
+})
+
 test('N6: an issuer with a path is looked up in three places, in order', async () => {
   await using world = await scene()
   world.mcp.metadata.authorization_servers = [`${world.as.origin}/tenant`]

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Login } from '../src/login.ts'
 import { checkRedirectUri } from '../src/registered-redirect.ts'
 import { scene } from './small-servers.ts'
 
@@ -35,3 +36,17 @@ test('a login that comes back to another place than the client is registered wit
   expect(world.login.asked).toEqual([])
   expect(await world.tokensWith({ client: client('http://127.0.0.1/callback') }).login()).toMatchObject({ loggedIn: true })
 })
+
+test.each(['http://192.0.2.1/callback', 'http://127.0.0.1.example.com/callback', 'http://app.example.com/callback', '/callback'])(
+  'N31: a login of one’s own that comes back to %s fails before anything is registered or anyone asked',
+  async (redirectUri) => {
+    await using world = await scene()
+    const login: Login = async () => ({ ...(await world.login()), redirectUri })
+    await expect(world.tokensWith({ login }).login()).rejects.toMatchObject({
+      code: 'MCPAUTH_INSECURE_URL',
+      message: expect.stringContaining(redirectUri)
+    })
+    expect(world.login.asked).toEqual([])
+    expect(world.as.at('/register')).toEqual([])
+  }
+)
