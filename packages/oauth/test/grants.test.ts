@@ -14,7 +14,7 @@ import {
   tokenExchange,
   workloadIdentity
 } from '../src/index.ts'
-import { keyOf, type Scene, scene } from './small-servers.ts'
+import { type Answer, keyOf, type Scene, scene } from './small-servers.ts'
 
 const secret = 'the-secret-of-the-robot'
 const formOf = (world: Scene, index = 0): Record<string, string> => Object.fromEntries(world.as.at('/token').at(index)?.form ?? [])
@@ -199,7 +199,7 @@ test('N37: an answer that is no ID-JAG is not passed on', async () => {
 })
 
 /** A device login whose server gives these answers before it issues. */
-async function device(answers: Array<Record<string, unknown> | 'drop'>) {
+async function device(answers: Array<Record<string, unknown> | Answer | 'drop'>) {
   const world = await scene()
   const { origin } = world.as
   world.as.metadata.device_authorization_endpoint = `${origin}/device`
@@ -215,7 +215,8 @@ async function device(answers: Array<Record<string, unknown> | 'drop'>) {
   }))
   world.as.overrides.set('/token', () => {
     const next = answers.shift()
-    return next === undefined ? undefined : next === 'drop' ? 'drop' : { status: 400, body: next }
+    if (next === undefined || next === 'drop') return next
+    return 'status' in next ? (next as Answer) : { status: 400, body: next }
   })
   const prompts: DevicePrompt[] = []
   const waits: number[] = []
@@ -243,6 +244,20 @@ test('N40: a device login shows a code, asks at the server’s pace, and slows d
   ])
   expect(world.as.at('/device')[0]?.form.get('resource')).toBe(world.mcp.url)
   expect(formOf(world)).toMatchObject({ device_code: 'the-device-code', resource: world.mcp.url })
+})
+
+test.each<[string, Answer | 'drop', number]>([
+  ['is overloaded', { status: 503, body: { error: 'server_error' } }, 10_000],
+  ['limits requests', { status: 429, body: {} }, 10_000],
+  ['says how long to leave it alone', { status: 503, headers: { 'retry-after': '45' }, body: {} }, 45_000],
+  ['wants to be left alone for a day', { status: 503, headers: { 'retry-after': '86400' }, body: {} }, 60_000],
+  ['answers with a page of its proxy', { status: 502, body: '<h1>Bad gateway</h1>' }, 10_000],
+  ['drops the connection', 'drop', 10_000]
+])('N40 T9: a server that %s for a moment does not end a device login; it is asked less often', async (_name, answer, everyMs) => {
+  await using world = await device([{ error: 'authorization_pending' }, answer, { error: 'authorization_pending' }])
+  expect(await world.tokensWith({ grant: world.grant }).login()).toMatchObject({ loggedIn: true })
+  expect(world.waits).toEqual([5_000, 5_000, everyMs, everyMs])
+  expect(world.prompts).toHaveLength(1)
 })
 
 test.each([['expired_token'], ['access_denied']])('N40: %s ends the device login', async (error) => {

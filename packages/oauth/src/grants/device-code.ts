@@ -122,6 +122,7 @@ async function poll(
         })
       )
     } catch (error) {
+      if (ask.signal?.aborted) throw error
       everyMs = nextIntervalMs(error, everyMs)
     }
   }
@@ -129,14 +130,23 @@ async function poll(
 
 /** How long to wait before asking again, in milliseconds; throws what ends the login. */
 function nextIntervalMs(error: unknown, everyMs: number): number {
-  // A network that fails for a moment says nothing about the login: twice as long, RFC 8628 §3.5.
-  if (mayHaveArrived(error)) return Math.min(everyMs * 2, 60_000)
+  // A server that is away for a moment says nothing about the login: twice as long, RFC 8628 §3.5.
+  if (isAway(error)) return Math.min(Math.max(everyMs * 2, retryAfterOf(error)), 60_000)
   if (!(error instanceof OAuthResponseError)) throw error
   if (error.error === 'authorization_pending') return everyMs
   if (error.error === 'slow_down') return everyMs + 5_000
   if (error.error === 'expired_token') throw expired()
   if (error.error === 'access_denied') throw new McpAuthError('MCPAUTH_LOGIN_FAILED', 'the login was refused on the other device')
   throw error
+}
+
+function isAway(error: unknown): boolean {
+  if (error instanceof OAuthResponseError) return error.status === 429 || error.status >= 500
+  return mayHaveArrived(error) || (McpAuthError.is(error) && error.code === 'MCPAUTH_TIMEOUT')
+}
+
+function retryAfterOf(error: unknown): number {
+  return (error instanceof OAuthResponseError ? error.retryAfterMs : undefined) ?? 0
 }
 
 function expired(): McpAuthError {
