@@ -31,21 +31,44 @@ export interface EchoingServer extends AsyncDisposable {
   mood: Mood
   /** How the token endpoint answers. */
   tokenMood: 'grants' | Mood
+  /** How clients are registered, and how the login on another device begins. */
+  registrationMood: 'grants' | Mood
+  deviceMood: 'grants' | Mood
   /** All that it was sent, to prove that the secrets really were on the wire. */
   received(): string
 }
 
-export async function startEchoingServer(accessToken: string): Promise<EchoingServer> {
+const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code'
+
+/**
+ * @param accessToken What it grants.
+ * @param more What else is in its answers: to a token request, a registration, a device authorization.
+ */
+export async function startEchoingServer(
+  accessToken: string,
+  more: { token?: object; registration?: object; device?: object } = {}
+): Promise<EchoingServer> {
   const origin = await startOrigin()
   const heard: string[] = []
   const base = origin.url.origin
-  const server = { mood: 'accepts' as Mood, tokenMood: 'grants' as EchoingServer['tokenMood'] }
+  const grants = 'grants' as 'grants' | Mood
+  const server = { mood: 'accepts' as Mood, tokenMood: grants, registrationMood: grants, deviceMood: grants }
 
   origin.mount('/mcp', async (request, response) => answer(server.mood, await hear(request), response))
   origin.mount('/token', async (request, response) => {
     const all = await hear(request)
     if (server.tokenMood !== 'grants') return answer(server.tokenMood, all, response)
-    json(response, 200, { access_token: accessToken, token_type: 'Bearer', expires_in: 600, [all.slice(0, 200)]: all })
+    json(response, 200, { access_token: accessToken, token_type: 'Bearer', expires_in: 600, [all.slice(0, 200)]: all, ...more.token })
+  })
+  origin.mount('/register', async (request, response) => {
+    const all = await hear(request)
+    if (server.registrationMood !== 'grants') return answer(server.registrationMood, all, response)
+    json(response, 201, { client_id: 'a-robot', echo: all, ...more.registration })
+  })
+  origin.mount('/device', async (request, response) => {
+    const all = await hear(request)
+    if (server.deviceMood !== 'grants') return answer(server.deviceMood, all, response)
+    json(response, 200, { user_code: 'ABCD-EFGH', verification_uri: `${base}/device`, expires_in: 1, interval: 1, ...more.device })
   })
   origin.mount('/.well-known/oauth-protected-resource', (_request, response) =>
     json(response, 200, { resource: `${base}/mcp`, authorization_servers: [base] })
@@ -55,10 +78,12 @@ export async function startEchoingServer(accessToken: string): Promise<EchoingSe
       issuer: base,
       authorization_endpoint: `${base}/authorize`,
       token_endpoint: `${base}/token`,
+      registration_endpoint: `${base}/register`,
+      device_authorization_endpoint: `${base}/device`,
       response_types_supported: ['code'],
       code_challenge_methods_supported: ['S256'],
-      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
-      grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials']
+      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
+      grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials', deviceGrant]
     })
   )
 
