@@ -36,6 +36,8 @@ export interface EchoingServer extends AsyncDisposable {
   deviceMood: 'grants' | Mood
   /** All that it was sent, to prove that the secrets really were on the wire. */
   received(): string
+  /** The path and query of every request. */
+  paths(): string[]
 }
 
 const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code'
@@ -96,6 +98,7 @@ export async function startEchoingServer(
   return Object.assign(server, {
     url: `${base}/mcp`,
     received: () => heard.join('\n'),
+    paths: () => origin.requests.map(({ path }) => path),
     [Symbol.asyncDispose]: origin.close
   })
 }

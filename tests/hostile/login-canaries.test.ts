@@ -18,7 +18,7 @@ import { type EchoingServer, moods, startEchoingServer } from './echoing-server.
 import { type Sinks, watchSinks } from './sinks.ts'
 
 /** What the server gives away, and what the user of a login brings. */
-interface Canaries {
+type Canaries = {
   readonly access: string
   readonly refresh: string
   readonly idToken: string

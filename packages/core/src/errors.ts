@@ -1,3 +1,5 @@
+import { withoutQueries } from './url-queries.ts'
+
 /**
  * Every code an {@link McpAuthError} can carry. Each has an anchor in docs/errors.md.
  */
@@ -57,7 +59,7 @@ const brand = Symbol.for('mcpauth.error')
 
 /**
  * The one error of this project. `code` says which, the message is a fact in lower case, `hint` says what to do about it.
- * Nothing that can hold a secret is ever put in the message, the hint, the cause, or an enumerable property.
+ * Nothing that can hold a secret is ever put in the message, the hint, the cause, or an enumerable property; URLs stand there without their queries.
  *
  * @example
  * ```ts
@@ -74,9 +76,9 @@ export class McpAuthError extends Error {
   readonly hint: string | undefined
 
   constructor(code: McpAuthErrorCode, message: string, options: McpAuthErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    super(withoutQueries(message), options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
-    this.hint = options.hint
+    this.hint = options.hint === undefined ? undefined : withoutQueries(options.hint)
     Object.defineProperty(this, brand, { value: true })
     // SDK v2's version probe wraps what fetch throws; an error stamped so passes as it is.
     Object.defineProperty(this, Symbol.for('mcp.authSeamEscape'), { value: true })
