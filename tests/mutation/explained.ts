@@ -6,4 +6,11 @@ export interface Explained {
   why: string
 }
 
-export const explained: readonly Explained[] = []
+export const explained: readonly Explained[] = [
+  {
+    file: 'packages/oauth/src/refresh.ts',
+    from: 'record?.token_endpoint',
+    to: 'record.token_endpoint',
+    why: 'without a record nothing was sent that could have been refused'
+  }
+]
