@@ -56,7 +56,8 @@ async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: ()
     task.key,
     async (held) => {
       started()
-      const record = newer(await held.read(), task.unsaved())
+      const stored = await held.read()
+      const record = newer(stored, task.unsaved())
       if (record && isUsable(record, task)) return { kind: 'adopted', record }
       if (!record?.refresh_token) return { kind: 'impossible', why: 'no-refresh-token', record }
       if (!(await task.mayRefresh(record))) return { kind: 'impossible', why: 'moved', record }
@@ -78,7 +79,8 @@ async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: ()
         const refusal = refreshRefusal(error, record?.token_endpoint)
         if (refusal === 'unavailable') throw error
         const now = await held.read()
-        if (now?.access_token && !isSameGrant(now, record as TokenRecord)) return { kind: 'adopted', record: now }
+        // Compared with what was stored, not with what was sent: a record that could not be written has only its used-up predecessor there.
+        if (now?.access_token && !(stored && isSameGrant(now, stored))) return { kind: 'adopted', record: now }
         if (refusal === 'refused') return { kind: 'impossible', why: 'refused', record, error }
         await held.clear()
         publish('mcpauth:token:cleared', { server: task.key.kind === 'server' ? task.key.url : '', generation: record?.generation ?? 0 })

@@ -266,6 +266,30 @@ describe('a record that could not be written yet', () => {
     expect(await scene.stored()).toMatchObject({ access_token: 'access-3', refresh_token: 'refresh-3', generation: 3 })
   })
 
+  test('whose refresh token is dead takes its used-up predecessor in the store with it', async () => {
+    const scene = await world(no(400, 'invalid_grant'))
+    const task = { unsaved: () => unsaved, stale: { generation: 2, value: 'access-2' } }
+    expect(await scene.refresh(task)).toMatchObject({ kind: 'impossible', why: 'dead' })
+    expect(scene.sent).toEqual(['refresh-2'])
+    expect(await scene.stored()).not.toHaveProperty('refresh_token')
+  })
+
+  test('whose refresh token is refused leaves its used-up predecessor alone, and does not take it', async () => {
+    const scene = await world(no(400, 'invalid_request'))
+    const task = { unsaved: () => unsaved, stale: { generation: 2, value: 'access-2' } }
+    expect(await scene.refresh(task)).toMatchObject({ kind: 'impossible', why: 'refused', record: unsaved })
+    expect(await scene.stored()).toMatchObject(before)
+  })
+
+  test('T18: gives way to a login that somebody has written where nothing was stored', async () => {
+    const login = { access_token: 'theirs' }
+    const scene = await world(no(400, 'invalid_grant', login), { record: null })
+    expect(await scene.refresh({ unsaved: () => unsaved, stale: { generation: 2, value: 'access-2' } })).toMatchObject({
+      kind: 'adopted',
+      record: login
+    })
+  })
+
   test.each([2, 3])('counts no more when the store has generation %d', async (generation) => {
     const scene = await world(() => fresh, { record: { ...theirs, generation } })
     const outcome = await scene.refresh({ unsaved: () => unsaved, stale: { generation: 1, value: 'access-1' } })
