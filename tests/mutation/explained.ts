@@ -12,5 +12,23 @@ export const explained: readonly Explained[] = [
     from: 'record?.token_endpoint',
     to: 'record.token_endpoint',
     why: 'without a record nothing was sent that could have been refused'
+  },
+  {
+    file: 'packages/oauth/src/refresher.ts',
+    from: 'waitMs !== undefined',
+    to: 'true',
+    why: 'without a time the pause would end at NaN, before which nothing is'
+  },
+  {
+    file: 'packages/oauth/src/refresher.ts',
+    from: "outcome.kind === 'impossible'",
+    to: 'true',
+    why: 'for the compiler: no other outcome has a why'
+  },
+  {
+    file: 'packages/oauth/src/refresher.ts',
+    from: 'refreshToken !== undefined',
+    to: 'true',
+    why: 'for the compiler: what was refused was sent'
   }
 ]

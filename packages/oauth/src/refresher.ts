@@ -32,7 +32,7 @@ export function refresher(settings: Settings, { send }: RecordRefresh): Refreshe
   async function refresh(stale: AccessToken | undefined, mayRefresh: (record: TokenRecord) => Promise<boolean>): Promise<RefreshOutcome> {
     if (quiet && now() < quiet.untilMs) throw quiet.error
     const task = { store, key, stale, now, lockWaitMs, unsaved: () => unsaved, mayRefresh, send }
-    const flight = flights.join(`${stale?.generation ?? 'none'}`, async () => {
+    const flight = flights.join(String(stale?.generation), async () => {
       // A helper sees only what is on disk.
       const isolated = settings.refreshIsolation === 'process' && !(await store.isInMemory(key))
       return noted(await (isolated ? refreshIsolated(task, settings) : refreshOnce(task)))
