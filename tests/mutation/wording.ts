@@ -18,7 +18,11 @@ const tellers = new Map([
   ['TypeError', 0],
   ['Error', 0],
   ['publish', 1],
-  ['invalidOption', 1]
+  ['invalidOption', 1],
+  ['refused', 0],
+  ['missing', 0],
+  ['absent', 0],
+  ['invalidKey', 0]
 ])
 const texts = new Set(['StringLiteral', 'TemplateLiteral', 'ObjectExpression'])
 

@@ -72,8 +72,8 @@ export function addressGuard({ server, dangerouslyAllowHttp = false, lookup: res
   function checkScheme(url: URL, what: string): void {
     if (url.protocol === 'https:') return
     if (url.protocol !== 'http:') throw refused(what, safeHost(url), `its scheme is ${url.protocol}`)
-    const local = isLoopbackHost(url.hostname) && serverZone === 'loopback'
-    if (!local && !dangerouslyAllowHttp) throw refused(what, safeHost(url), 'it is not https')
+    // Whose loopback it is, its zone tells.
+    if (!isLoopbackHost(url.hostname) && !dangerouslyAllowHttp) throw refused(what, safeHost(url), 'it is not https')
   }
 
   async function resolveChecked(host: string, options: object): Promise<readonly ResolvedAddress[]> {
@@ -126,7 +126,6 @@ function guardedAgent({ lookup }: AddressGuard): Dispatch {
     return agent
   }
   return (options, handler) => {
-    if (agent) return agent.dispatch(options, handler)
     load()
       .then((loaded) => loaded.dispatch(options, handler))
       .catch((error: Error) => handler.onResponseError?.(neverStarted, error))
@@ -164,7 +163,7 @@ function zoneOfHost(host: string): Zone | undefined {
 function zoneOfAddress(address: string): Zone {
   const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
   // An IPv4 address in IPv6 clothes: no public host is announced that way, and what it means depends on who reads it.
-  if (family === 'ipv6' && /^::ffff:/i.test(address)) return 'never'
+  if (/^::ffff:/i.test(address)) return 'never'
   // Loopback first: ::1 also lies in the range of the old IPv4-compatible addresses.
   if (loopback.check(address, family)) return 'loopback'
   if (privateUse.check(address, family)) return 'private'
@@ -196,10 +195,7 @@ function blockList(...subnets: readonly string[]): BlockList {
 
 /** The host as `net` spells it: without brackets, port and final dot. The WHATWG parser has already undone other spellings of addresses. */
 function plainHost(url: URL): string {
-  return url.hostname
-    .replace(/^\[(.*)\]$/, '$1')
-    .replace(/\.$/, '')
-    .toLowerCase()
+  return url.hostname.replace(/[[\]]/g, '').replace(/\.$/, '')
 }
 
 function safeHost(url: URL): string {

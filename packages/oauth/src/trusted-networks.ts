@@ -51,7 +51,12 @@ export function trustedNetworks(
 
   const guard = guardOf(settings.server)
   const guarded = authorizationServerClient(() => way.now(guard), guard)
-  const named = new Set(endpointOptions.map((name) => settings[name]).flatMap((url) => (url === undefined ? [] : [new URL(url).href])))
+  const named = new Set(
+    endpointOptions
+      .map((name) => settings[name])
+      .filter((url) => url !== undefined)
+      .map((url) => new URL(url).href)
+  )
   const network: AuthorizationServerClient = {
     readMetadata: guarded.readMetadata,
     send: (url, ...rest) => (named.has(url.href) ? networkFrom(url).network : guarded).send(url, ...rest)

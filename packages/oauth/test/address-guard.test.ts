@@ -61,6 +61,13 @@ test.each([
   ['https://mcp.example.com/mcp', 'https://as.corp.internal/', false],
   ['https://169.254.7.7/mcp', 'https://169.254.7.7/as', true],
   ['https://mcp.example.com/mcp', 'https://user:secret@as.example.com/', false],
+  ['https://mcp.example.com/mcp', 'https://user@as.example.com/', false],
+  ['https://mcp.example.com/mcp', 'https://:secret@as.example.com/', false],
+  ['https://mcp.example.com/mcp', 'http://127.0.0.1:3000/', false],
+  ['https://10.0.0.1/mcp', 'http://localhost:3000/', false],
+  ['https://mcp.example.com/mcp', 'https://[2606:4700::ffff:1]/', true],
+  ['https://mcp.example.com/mcp', 'https://intranet/', false],
+  ['https://10.0.0.1/mcp', 'https://metadata./', false],
   ['https://mcp.example.com/mcp', 'https://[fe80::1]/', false],
   ['https://mcp.example.com/mcp', 'https://[::]/', false],
   ['https://mcp.example.com/mcp', 'https://[2002:7f00:1::]/', false],
@@ -71,6 +78,14 @@ test.each([
   const { checkUrl } = addressGuard({ server: new URL(server) })
   if (allowed) expect(() => checkUrl(new URL(url), 'x')).not.toThrow()
   else expect(() => checkUrl(new URL(url), 'x')).toThrow(refused)
+})
+
+test('N34: what the user allows for http is http: another scheme is still refused', () => {
+  const { checkUrl } = addressGuard({ server: new URL('http://mcp.example.com/mcp'), dangerouslyAllowHttp: true })
+  expect(() => checkUrl(new URL('http://as.example.com/'), 'x')).not.toThrow()
+  for (const url of ['ftp://as.example.com/', 'file:///etc/passwd', 'javascript:alert(1)', 'data:,x', 'ws://as.example.com/']) {
+    expect(() => checkUrl(new URL(url), 'x'), url).toThrow(refused)
+  }
 })
 
 test('the refusal names what and where, and never the user name in the URL', () => {
@@ -99,6 +114,85 @@ test('N34 T4: at connect time one refused address among several refuses the name
   await expect(look(lookup, 'as.example.com')).rejects.toThrow(refused)
   await expect(look(lookup, 'ok.example.com')).resolves.toEqual([{ address: '93.184.216.35', family: 4 }])
   await expect(look(lookup, 'ok.example.com', false)).resolves.toBe('93.184.216.35')
+})
+
+test('N34 T4: all addresses of a name are asked for and checked, also when the connection wants one', async () => {
+  const asked: object[] = []
+  const first: LookupFunction = (_host, options, callback) => {
+    asked.push(options)
+    if (options.all)
+      callback(null, [
+        { address: '93.184.216.35', family: 4 },
+        { address: '10.0.0.1', family: 4 }
+      ])
+    else callback(null, '93.184.216.35', 4)
+  }
+  const { lookup } = addressGuard({ server: new URL('https://93.184.216.34/mcp'), lookup: first })
+  await expect(look(lookup, 'as.example.com', false)).rejects.toThrow(refused)
+  await new Promise((settle) => lookup('as.example.com', { family: 4, hints: 1 }, settle))
+  expect(asked.at(-1)).toEqual({ family: 4, hints: 1, all: true })
+})
+
+test('N34 T4: a resolver that gives one address is checked like any other', async () => {
+  const one =
+    (address: string): LookupFunction =>
+    (_host, _options, callback) =>
+      callback(null, address, 4)
+  const guarded = (address: string) => addressGuard({ server: new URL('https://93.184.216.34/mcp'), lookup: one(address) }).lookup
+  await expect(look(guarded('10.0.0.1'), 'as.example.com')).rejects.toThrow(refused)
+  await expect(look(guarded('93.184.216.35'), 'as.example.com')).resolves.toEqual([{ address: '93.184.216.35', family: 4 }])
+  await expect(look(guarded('2606:4700::1'), 'as.example.com')).resolves.toEqual([{ address: '2606:4700::1', family: 6 }])
+})
+
+test('a name without an address, or that nobody knows, is an error of the network and not a connection', async () => {
+  const nowhere = addressGuard({ server: new URL('https://mcp.example.com/mcp'), lookup: answering({}) })
+  await expect(look(nowhere.lookup, 'as.example.com', false)).rejects.toMatchObject({ code: 'MCPAUTH_NETWORK' })
+  const unknown: LookupFunction = (_host, _options, callback) => callback(Object.assign(new Error('no'), { code: 'ENOTFOUND' }), '')
+  const { lookup } = addressGuard({ server: new URL('https://mcp.example.com/mcp'), lookup: unknown })
+  await expect(look(lookup, 'as.example.com')).rejects.toMatchObject({ code: 'ENOTFOUND' })
+})
+
+test('N34: a server whose own name cannot be resolved counts as public', async () => {
+  const { lookup } = addressGuard({
+    server: new URL('https://mcp.example.com/mcp'),
+    lookup: (host, options, callback) =>
+      host === 'mcp.example.com' ? callback(new Error('no'), '') : answering({ 'as.example.com': ['10.0.0.1'] })(host, options, callback)
+  })
+  await expect(look(lookup, 'as.example.com')).rejects.toThrow(refused)
+})
+
+test.each([
+  [['127.0.0.1'], '127.0.0.1', true],
+  [['127.0.0.1'], '10.0.0.1', true],
+  [['10.0.0.1', '127.0.0.1'], '127.0.0.1', false],
+  [['169.254.1.1', '10.0.0.1'], '10.0.0.2', false],
+  [['169.254.1.1'], '169.254.1.1', false]
+])('N34 T4: a server whose name leads to %j may name a host at %s: %s', async (at, address, allowed) => {
+  const { lookup } = addressGuard({
+    server: new URL('https://mcp.example.com/mcp'),
+    lookup: answering({ 'mcp.example.com': at, 'as.example.com': [address] })
+  })
+  if (allowed) await expect(look(lookup, 'as.example.com')).resolves.toHaveLength(1)
+  else await expect(look(lookup, 'as.example.com')).rejects.toThrow(refused)
+})
+
+test('T4: what the server’s name led to first counts, whatever the resolver says later', async () => {
+  const { lookup } = addressGuard({
+    server: new URL('https://mcp.example.com/mcp'),
+    lookup: answering({ 'mcp.example.com': [['93.184.216.34'], ['10.0.0.1'], ['10.0.0.1']], 'as.example.com': ['10.0.0.2'] })
+  })
+  await expect(look(lookup, 'as.example.com')).rejects.toThrow(refused)
+  await expect(look(lookup, 'as.example.com')).rejects.toThrow(refused)
+})
+
+test('a request that cannot even be begun is an error of its handler', async () => {
+  const dispatch = guardedNetwork(addressGuard({ server: new URL('https://mcp.example.com/mcp') }))
+  const failed = await new Promise((settle) => {
+    dispatch({ origin: 'no origin', path: '/', method: 'GET' }, {
+      onResponseError: (_controller: unknown, error: Error) => settle(error)
+    } as never)
+  })
+  expect(failed).toBeInstanceOf(Error)
 })
 
 test('N34: an IPv4 address in IPv6 clothes is refused, even a public one; so is what a NAT64 makes of a private one', async () => {

@@ -65,6 +65,12 @@ test('N31: http stays for this machine, whoever named it', async () => {
   )
 })
 
+test('T4: the network from one root is made once, so that what its name led to first goes on counting', () => {
+  const { networkFrom } = networks({ server })
+  expect(networkFrom(new URL('https://idp.example.com/'))).toBe(networkFrom(new URL('https://idp.example.com/')))
+  expect(networkFrom(new URL('https://idp.example.com/'))).not.toBe(networkFrom(new URL('https://idp.example.com/other')))
+})
+
 test('N34 N37: the identity provider that the user named is reached, whatever the MCP server may name', async () => {
   await using world = await scene()
   await using provider = await authorizationServer()
