@@ -2,7 +2,7 @@ import { McpAuthError } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { expect, test } from 'vitest'
 import { addressGuard } from '../src/address-guard.ts'
-import { discoverAuthorizationServer } from '../src/discovery.ts'
+import { discoverAuthorizationServer, discoverLegacyServer, discoverResource } from '../src/discovery.ts'
 import { oauthTokens } from '../src/index.ts'
 import { approving, authorizationServer, resourceServer, scene } from './small-servers.ts'
 
@@ -241,3 +241,179 @@ test.each(['A:', 'urn:issuer', 'ftp://as.example', 'https://as.example//evil.exa
     expect(asked.filter((host) => host !== 'as.example')).toEqual([])
   }
 )
+
+const server = new URL('https://mcp.example.com/mcp')
+const wellKnown = 'https://mcp.example.com/.well-known'
+
+/** A network where only these documents are, by URL; an Error is what reading it ends with. */
+function publishing(documents: Record<string, unknown>, signal?: AbortSignal) {
+  const asked: string[] = []
+  return {
+    asked,
+    server,
+    guard: addressGuard({ server }),
+    ...(signal ? { signal } : {}),
+    network: {
+      readMetadata: async ({ href }: URL) => {
+        asked.push(href)
+        if (documents[href] instanceof Error) throw documents[href]
+        return structuredClone(documents[href])
+      },
+      send: () => Promise.reject(new Error('nothing is sent'))
+    }
+  }
+}
+
+test('T2 N34: a challenge that names another origin is followed only while nobody is logged in; one of the server itself always', async () => {
+  const elsewhere = 'https://metadata.example.net/x'
+  const own = 'https://mcp.example.com/x'
+  const read = async (url: string, allowForeign: boolean): Promise<string[]> => {
+    const context = publishing({})
+    await discoverResource(context, { url, allowForeign })
+    return context.asked
+  }
+  const atTheServer = [`${wellKnown}/oauth-protected-resource/mcp`, `${wellKnown}/oauth-protected-resource`]
+  expect(await read(elsewhere, true)).toEqual([elsewhere])
+  expect(await read(elsewhere, false)).toEqual(atTheServer)
+  expect(await read(own, false)).toEqual([own])
+  expect(await read('no URL', true)).toEqual(atTheServer)
+})
+
+test.each<[string, Record<string, unknown>, object]>([
+  ['names nobody: the server is its own', {}, { authorizationServers: ['https://mcp.example.com'] }],
+  ['names an empty list: the server is its own', { authorization_servers: [] }, { authorizationServers: ['https://mcp.example.com'] }],
+  [
+    'holds words and other things: only the words count',
+    { authorization_servers: ['https://a.example', 7, null], scopes_supported: ['read', {}, 'write'] },
+    { authorizationServers: ['https://a.example'], scopesSupported: ['read', 'write'] }
+  ],
+  ['says its scopes', { scopes_supported: ['read'] }, { authorizationServers: ['https://mcp.example.com'], scopesSupported: ['read'] }]
+])('N2 N17: resource metadata that %s', async (_name, more, expected) => {
+  const context = publishing({ [`${wellKnown}/oauth-protected-resource/mcp`]: { resource: server.href, ...more } })
+  expect(await discoverResource(context, { url: undefined, allowForeign: false })).toEqual({ resource: server.href, ...expected })
+})
+
+test.each([[['https://mcp.example.com/mcp']], [7], [null], ['no URL']])(
+  'T2: a resource that is %j covers nothing (RFC 9728 §3.3)',
+  async (resource) => {
+    const context = publishing({ [`${wellKnown}/oauth-protected-resource/mcp`]: { resource } })
+    await expect(discoverResource(context, { url: undefined, allowForeign: false })).rejects.toMatchObject({
+      code: 'MCPAUTH_RESOURCE_MISMATCH'
+    })
+  }
+)
+
+const refusedAddress = new McpAuthError('MCPAUTH_ADDRESS_REFUSED', 'refused')
+const broken = new McpAuthError('MCPAUTH_NETWORK', 'broken')
+
+test('N4: metadata that cannot be read is an error only where no other place has it', async () => {
+  const first = `${wellKnown}/oauth-protected-resource/mcp`
+  const root = `${wellKnown}/oauth-protected-resource`
+  const ask = { url: undefined, allowForeign: false }
+  const found = publishing({ [first]: broken, [root]: { resource: server.origin } })
+  expect(await discoverResource(found, ask)).toMatchObject({ resource: server.origin })
+  await expect(discoverResource(publishing({ [first]: broken }), ask)).rejects.toBe(broken)
+  await expect(discoverResource(publishing({ [first]: broken, [root]: new TypeError('later') }), ask)).rejects.toBe(broken)
+})
+
+test('N34: an address that is refused ends the search at once, and so does a caller that gave up', async () => {
+  const ask = { url: undefined, allowForeign: false }
+  const first = `${wellKnown}/oauth-protected-resource/mcp`
+  const refused = publishing({ [first]: refusedAddress, [`${wellKnown}/oauth-protected-resource`]: { resource: server.origin } })
+  await expect(discoverResource(refused, ask)).rejects.toBe(refusedAddress)
+  expect(refused.asked).toEqual([first])
+  const givenUp = publishing({ [first]: broken }, AbortSignal.abort())
+  await expect(discoverResource(givenUp, ask)).rejects.toBe(broken)
+  expect(givenUp.asked).toEqual([first])
+})
+
+const issuer = 'https://as.example.com'
+const place = `${issuer}/.well-known/oauth-authorization-server`
+const metadata = { issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token` }
+
+test.each(['no URL', '', '//as.example.com'])('N7: an issuer that is no URL is an error, and nobody is asked: %j', async (name) => {
+  const context = publishing({})
+  await expect(discoverAuthorizationServer(context, name)).rejects.toMatchObject({ code: 'MCPAUTH_DISCOVERY_FAILED' })
+  expect(context.asked).toEqual([])
+})
+
+test.each([[{ ...metadata, issuer: undefined }], [{ ...metadata, issuer: [issuer] }], [['x']], [null]])(
+  'N6: a document without an issuer is none, and the next place is asked: %j',
+  async (document) => {
+    const context = publishing({ [place]: document, [`${issuer}/.well-known/openid-configuration`]: metadata })
+    expect(await discoverAuthorizationServer(context, issuer)).toEqual(metadata)
+  }
+)
+
+test.each([
+  'authorization_endpoint',
+  'token_endpoint',
+  'registration_endpoint',
+  'revocation_endpoint',
+  'device_authorization_endpoint',
+  'pushed_authorization_request_endpoint'
+])('N31 N34: %s must be a URL that the guard lets through, or absent', async (name) => {
+  const found = (value: unknown) => discoverAuthorizationServer(publishing({ [place]: { ...metadata, [name]: value } }), issuer)
+  for (const bad of ['/relative', 'no URL', 7, ['https://as.example.com/x'], {}, ''])
+    await expect(found(bad), JSON.stringify(bad)).rejects.toMatchObject({ code: 'MCPAUTH_DISCOVERY_FAILED' })
+  for (const bad of ['https://10.0.0.1/', 'http://as.example.com/', 'javascript:alert(1)'])
+    await expect(found(bad), bad).rejects.toMatchObject({
+      code: 'MCPAUTH_ADDRESS_REFUSED',
+      message: expect.stringContaining(`the ${name} is at`)
+    })
+  expect(await found(null)).not.toHaveProperty(name)
+  expect(await found(undefined)).not.toHaveProperty(name)
+})
+
+test.each([
+  'code_challenge_methods_supported',
+  'dpop_signing_alg_values_supported',
+  'grant_types_supported',
+  'response_types_supported',
+  'scopes_supported',
+  'token_endpoint_auth_methods_supported',
+  'token_endpoint_auth_signing_alg_values_supported'
+])('N30: %s that is no list of words says nothing', async (name) => {
+  const found = (value: unknown) => discoverAuthorizationServer(publishing({ [place]: { ...metadata, [name]: value } }), issuer)
+  for (const bad of ['S256', ['S256', 7], [7], { 0: 'S256' }, null]) expect(await found(bad), JSON.stringify(bad)).not.toHaveProperty(name)
+  expect(await found(['S256', 'plain'])).toHaveProperty(name, ['S256', 'plain'])
+})
+
+const legacyPlace = `${wellKnown}/oauth-authorization-server`
+
+test.each([
+  ['https://mcp.example.com', true],
+  ['https://mcp.example.com/', true],
+  ['https://mcp.example.com/mcp', false],
+  ['https://evil.example.com', false],
+  ['', false]
+])('N42 N7: metadata at the root of the server whose issuer is %j is used: %s', async (named, used) => {
+  const found = discoverLegacyServer(publishing({ [legacyPlace]: { ...metadata, issuer: named, scopes_supported: 'read' } }), true)
+  if (used) expect(await found).toEqual({ ...metadata, issuer: named })
+  else await expect(found).rejects.toMatchObject({ code: 'MCPAUTH_ISSUER_MISMATCH' })
+})
+
+test('N42 N34: the endpoints in the metadata of such a server are checked as well', async () => {
+  const context = publishing({ [legacyPlace]: { ...metadata, issuer: server.origin, token_endpoint: 'https://10.0.0.1/token' } })
+  await expect(discoverLegacyServer(context, true)).rejects.toMatchObject({ code: 'MCPAUTH_ADDRESS_REFUSED' })
+})
+
+test('N42 N30: the default endpoints are on the server’s own origin, with PKCE, and only for a server that refused', async () => {
+  expect(await discoverLegacyServer(publishing({}), true)).toEqual({
+    issuer: 'https://mcp.example.com',
+    authorization_endpoint: 'https://mcp.example.com/authorize',
+    token_endpoint: 'https://mcp.example.com/token',
+    registration_endpoint: 'https://mcp.example.com/register',
+    code_challenge_methods_supported: ['S256']
+  })
+  expect(await discoverLegacyServer(publishing({}), false)).toBeUndefined()
+})
+
+test.each([
+  ['https://as.example.com', ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration']],
+  ['https://as.example.com/', ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration']]
+])('N6: an issuer without a path, %s, is looked up in two places', async (name, places) => {
+  const context = publishing({})
+  expect(await discoverAuthorizationServer(context, name)).toBeUndefined()
+  expect(context.asked).toEqual(places.map((path) => issuer + path))
+})
