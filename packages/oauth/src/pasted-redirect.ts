@@ -25,7 +25,8 @@ export function readPastedRedirect({ redirectUri, state, input, print, signal }:
     const lines = createInterface({ input, ...(terminal ? { output: process.stderr as Writable } : {}), terminal, historySize: 0 })
     const end = (then: () => void): void => {
       signal.removeEventListener('abort', aborted)
-      lines.off('close', ended)
+      // What came in one piece with the answer is nobody's any more.
+      lines.off('line', read).off('close', ended)
       lines.close()
       then()
     }
@@ -33,15 +34,16 @@ export function readPastedRedirect({ redirectUri, state, input, print, signal }:
     const ended = (): void => end(() => settle(undefined))
     const cancelled = (): void =>
       end(() => fail(new McpAuthError('MCPAUTH_LOGIN_FAILED', 'the login was cancelled', { hint: 'log in again when you are ready' })))
+    const read = (line: string): void => {
+      const answer = parsePastedRedirect(line, redirectUri, state)
+      if (typeof answer !== 'string') end(() => settle(answer))
+      else if (answer !== '') print(answer)
+    }
     if (signal.aborted) return aborted()
     signal.addEventListener('abort', aborted, { once: true })
     lines.on('SIGINT', cancelled)
     lines.on('close', ended)
-    lines.on('line', (line) => {
-      const answer = parsePastedRedirect(line, redirectUri, state)
-      if (typeof answer !== 'string') end(() => settle(answer))
-      else if (answer !== '') print(answer)
-    })
+    lines.on('line', read)
   })
 }
 
