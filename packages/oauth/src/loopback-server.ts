@@ -115,10 +115,8 @@ export async function listenForCallback(options: LoopbackOptions = {}): Promise<
     finish: answerTab,
     close() {
       answerTab(shown)
-      for (const server of servers) {
-        server.close()
-        server.closeIdleConnections()
-      }
+      // Idle connections end with it.
+      for (const server of servers) server.close()
     }
   }
 }

@@ -1,6 +1,8 @@
+import { getEventListeners } from 'node:events'
 import { createServer, request as send } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
-import { expect, onTestFinished, test } from 'vitest'
+import { type AddressInfo, connect, Server } from 'node:net'
+import { secrets } from '@mcpauth/core'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { type LoopbackOptions, type LoopbackServer, listenForCallback } from '../src/loopback-server.ts'
 
 interface Answer {
@@ -203,4 +205,118 @@ test('a client registered with localhost is served on both addresses', async () 
   expect((await ask(`${server.redirectUri}?code=c&state=wrong`, { address: '::1' })).status).toBe(400)
   void ask(`${server.redirectUri}?code=c&state=s`, { address: '127.0.0.1' }).catch(() => {})
   expect((await callback).get('code')).toBe('c')
+})
+
+test('T10: a refusal is one sentence of ours, and says which method there is', async () => {
+  const server = await listening()
+  const posted = await ask(`${server.redirectUri}?junk`, { method: 'POST' })
+  expect(posted).toMatchObject({
+    status: 405,
+    body: 'Only GET is answered here.\n',
+    headers: { allow: 'GET', 'cache-control': 'no-store' }
+  })
+  for (const [answer, body] of [
+    [await ask(`${server.redirectUri}?junk`), 'This is not the answer to the login that is waiting here.\n'],
+    [await ask(new URL('/junk', server.redirectUri)), 'There is nothing here.\n'],
+    [await ask(server.redirectUri, { host: 'junk' }), 'This address is not served here.\n']
+  ] as const) {
+    expect(answer.body).toBe(body)
+    expect(answer.headers).not.toHaveProperty('allow')
+    expect(answer.headers.connection).toBe('close')
+  }
+})
+
+test('T10: the host is compared as hosts are, and an answer may be long', async () => {
+  const server = await listening({ host: 'localhost' })
+  const callback = server.callback('s', idle())
+  const { port } = new URL(server.redirectUri)
+  void ask(`${server.redirectUri}?code=${'c'.repeat(20_000)}&state=s`, { address: '127.0.0.1', host: `LocalHost:${port}` }).catch(() => {})
+  expect((await callback).get('code')).toHaveLength(20_000)
+})
+
+test('T13: the code that comes back is a secret from then on', async () => {
+  const server = await listening()
+  const callback = server.callback('s', idle())
+  void ask(`${server.redirectUri}?code=the-code-that-came-back&state=s`).catch(() => {})
+  await callback
+  expect(secrets.redact('the-code-that-came-back')).toBe('[REDACTED:authorization code]')
+})
+
+test('T10: a tab is answered after fifteen seconds, whatever happens to the login, and names the server', async () => {
+  const server = await listening()
+  const callback = server.callback('s', idle(), 'mcp.example.com')
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  let answered = false
+  const tab = ask(`${server.redirectUri}?code=c&state=s`)
+  void tab.then(() => {
+    answered = true
+  })
+  await callback
+  vi.advanceTimersByTime(14_999)
+  expect((await ask(`${server.redirectUri}?code=c&state=s`)).status).toBe(409)
+  expect(answered).toBe(false)
+  vi.advanceTimersByTime(1)
+  expect((await tab).body).toContain('The login to <strong>mcp.example.com</strong> goes on')
+  expect(vi.getTimerCount()).toBe(0)
+  // What comes later is for whoever looks again.
+  server.finish({ outcome: 'failure', reason: 'it was refused' })
+  expect((await ask(`${server.redirectUri}?code=c&state=s`)).body).toContain('it was refused')
+})
+
+test('T10: a tab that was answered is not waited for any more', async () => {
+  const server = await listening()
+  const callback = server.callback('s', idle())
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const tab = ask(`${server.redirectUri}?code=c&state=s`)
+  await callback
+  expect(vi.getTimerCount()).toBe(1)
+  server.finish({ outcome: 'success' })
+  expect(vi.getTimerCount()).toBe(0)
+  await tab
+})
+
+test('T10: whoever gave up before waiting is told at once, and an answer leaves no listener on the signal', async () => {
+  const server = await listening()
+  await expect(server.callback('s', AbortSignal.abort(new Error('too late')))).rejects.toThrow('too late')
+  expect((await ask(`${server.redirectUri}?code=c&state=s`)).status).toBe(400)
+  const { signal } = new AbortController()
+  const callback = server.callback('s', signal)
+  void ask(`${server.redirectUri}?code=c&state=s`).catch(() => {})
+  await callback
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+})
+
+/** Makes every attempt to listen on ::1 fail with this code. */
+function withoutIPv6(code: string): void {
+  const listen = Server.prototype.listen
+  vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server, ...given: unknown[]) {
+    if ((given[0] as { host?: string }).host !== '::1') return listen.apply(this, given as never)
+    process.nextTick(() => this.emit('error', Object.assign(new Error('no'), { code })))
+    return this
+  })
+  onTestFinished(() => void vi.restoreAllMocks())
+}
+
+test.each(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])('a machine without IPv6 serves localhost on the other address: %s', async (code) => {
+  withoutIPv6(code)
+  const server = await listening({ host: 'localhost' })
+  const callback = server.callback('s', idle())
+  void ask(`${server.redirectUri}?code=c&state=s`, { address: '127.0.0.1' }).catch(() => {})
+  expect((await callback).get('code')).toBe('c')
+  await expect(listenForCallback({ host: '[::1]' })).rejects.toMatchObject({
+    code: 'MCPAUTH_LOGIN_FAILED',
+    message: expect.stringContaining('::1')
+  })
+})
+
+test.each(['EADDRINUSE', 'EACCES', 'EWHATEVER'])('localhost is served on both addresses or not at all: %s', async (code) => {
+  const before = await listenForCallback()
+  before.close()
+  const { port } = new URL(before.redirectUri)
+  withoutIPv6(code)
+  await expect(listenForCallback({ host: 'localhost', port: Number(port) })).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
+  // The first address is free again.
+  await listening({ port: Number(port) })
 })

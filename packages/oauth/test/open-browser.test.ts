@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { browserUrl, openBrowser, openers } from '../src/open-browser.ts'
 
 const vectors = resolve(process.env.MCPAUTH_VECTORS ?? '../shared/vectors', 'hostile/authorization-endpoints.json')
@@ -114,7 +114,29 @@ test.each([
       ['lynx', `--url=${href}`],
       ['xdg-open', href]
     ]
-  ]
+  ],
+  ['win32', {}, [['C:\\Windows\\System32\\rundll32.exe', 'url.dll,FileProtocolHandler', href]]],
+  [
+    'win32',
+    { BROWSER: 'C:\\b.exe;other', SystemRoot: 'D:\\W' },
+    [
+      ['C:\\b.exe', href],
+      ['other', href],
+      ['D:\\W\\System32\\rundll32.exe', 'url.dll,FileProtocolHandler', href]
+    ]
+  ],
+  [
+    'linux',
+    { WSL_DISTRO_NAME: 'Debian', DISPLAY: ':0' },
+    [
+      ['wslview', href],
+      ['/mnt/c/Windows/System32/rundll32.exe', 'url.dll,FileProtocolHandler', href],
+      ['xdg-open', href]
+    ]
+  ],
+  ['linux', { BROWSER: ': : links  -x :' }, [['links', '-x', href]]],
+  ['linux', { BROWSER: 'a %s --again=%s%s' }, [['a', href, `--again=${href}${href}`]]],
+  ['darwin', { DISPLAY: ':0', WSL_DISTRO_NAME: 'Debian' }, [['/usr/bin/open', href]]]
 ])('T1: on %s with %j the openers are argument vectors: %j', (platform, env, vectors) => {
   expect(openers(href, env as Record<string, string>, platform)).toEqual(vectors)
 })
@@ -164,4 +186,67 @@ test.skipIf(!strace)('T1: strace sees one execve of the opener with the URL as i
   expect(started).toHaveLength(2)
   expect(started[1]).toEqual([join(folder, 'xdg-open'), `"xdg-open", "https://as.example/$(touch%20pwned)'||id||'?a=1&calc.exe"`])
   expect(existsSync(join(folder, 'pwned'))).toBe(false)
+})
+
+test('T1: what a URL holds is never read as a pattern of its place in $BROWSER', () => {
+  const dollars = "https://as.example/?a=$&$`$'$1%s"
+  expect(openers(dollars, { BROWSER: 'b --url=%s' }, 'linux')).toEqual([['b', `--url=${dollars}`]])
+})
+
+test('an opener that cannot even be started is one that failed, and the next is tried', async () => {
+  const opener = fakeOpener('second')
+  await expect(openBrowser(new URL(href), { env: { ...opener.env, BROWSER: 'a\u0000b:second' }, platform: 'linux' })).resolves.toBe(true)
+  expect(opener.calls()).toEqual([[href]])
+})
+
+test('an opener that is still running after three seconds is a browser in the foreground', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const folder = mkdtempSync(join(tmpdir(), 'mcpauth-opener-'))
+  const program = join(folder, 'browser')
+  const started = join(folder, 'started')
+  writeFileSync(
+    program,
+    `#!${process.execPath}\nrequire('node:fs').writeFileSync(${JSON.stringify(started)}, String(process.pid)); setInterval(() => {}, 1000)\n`
+  )
+  chmodSync(program, 0o755)
+  let opened: boolean | undefined
+  const opening = openBrowser(new URL(href), { env: { PATH: folder, BROWSER: 'browser' }, platform: 'linux' }).then((answer) => {
+    opened = answer
+  })
+  const poll = (): Promise<void> => new Promise((settle) => void setImmediate(settle))
+  while (!existsSync(started) || readFileSync(started, 'utf8') === '') await poll()
+  onTestFinished(() => {
+    process.kill(Number(readFileSync(started, 'utf8')))
+    rmSync(folder, { recursive: true })
+  })
+  vi.advanceTimersByTime(2_999)
+  await poll()
+  expect(opened).toBeUndefined()
+  vi.advanceTimersByTime(1)
+  await opening
+  expect(opened).toBe(true)
+  // It outlives this program: a browser in the foreground of a terminal must not end with Ctrl-C there.
+  expect(() => process.kill(-Number(readFileSync(started, 'utf8')), 0)).not.toThrow()
+})
+
+test('an opener that has ended is not waited for', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  await openBrowser(new URL(href), { env: fakeOpener().env, platform: 'linux' })
+  await openBrowser(new URL(href), { env: { PATH: '/nonexistent', DISPLAY: ':0' }, platform: 'linux' })
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test.each([
+  ['https://as.example/', true],
+  [`https://as.example/${'a'.repeat(16_384 - 19)}`, true],
+  [`https://as.example/${'a'.repeat(16_384 - 18)}`, false],
+  ['https://user@as.example/', false],
+  ['https://:password@as.example/', false],
+  ['ftp://127.0.0.1/', false],
+  ['http://localhost/', true]
+])('N35: %.40s is an address for a browser: %s', (url, fine) => {
+  if (fine) expect(browserUrl(url).href).toBe(url)
+  else expect(() => browserUrl(url)).toThrow(refused)
 })
