@@ -1,5 +1,7 @@
 import { createVerify, generateKeyPairSync } from 'node:crypto'
+import { type ClientRecord, McpAuthError, secrets } from '@mcpauth/core'
 import { expect, test } from 'vitest'
+import { type ClientDescription, isReusable, registerClient } from '../src/client-registration.ts'
 import { browserLogin, clientMetadataDocument } from '../src/index.ts'
 import { authorizationServer, keyOf, scene } from './small-servers.ts'
 
@@ -260,4 +262,192 @@ test('N31: the redirect URI of a browser login is a loopback address', async () 
   const open = await browserLogin({ open: false, print: () => undefined })()
   expect(open.redirectUri).toMatch(/^http:\/\/127\.0\.0\.1:\d+\//)
   open.close?.()
+})
+
+const as = { issuer: 'https://as.example.com', registration_endpoint: 'https://as.example.com/register' }
+const description: ClientDescription = {
+  clientName: 'Agent',
+  redirectUri: 'http://127.0.0.1:9/callback',
+  grantTypes: ['authorization_code', 'refresh_token'],
+  scope: 'read'
+}
+
+/** A server that answers each registration in turn; an Error is what sending it ends with. */
+function registering(...answers: Array<[status: number, body: unknown] | Error>) {
+  const sent: Array<{ url: string; headers: Record<string, string>; body: Record<string, unknown>; limits: unknown }> = []
+  const network = {
+    readMetadata: () => Promise.reject(new Error('nothing is read')),
+    send: async ({ href: url }: URL, _what: string, request: { headers: Record<string, string>; body?: string }, limits: unknown) => {
+      sent.push({ url, headers: request.headers, body: JSON.parse(request.body as string), limits })
+      const next = answers.shift() as [number, unknown] | Error
+      if (next instanceof Error) throw next
+      return new Response(typeof next[1] === 'string' ? next[1] : JSON.stringify(next[1]), { status: next[0] })
+    }
+  }
+  return {
+    sent,
+    register: (more: Partial<ClientDescription> = {}, server: object = {}, signal?: AbortSignal) =>
+      registerClient(network as never, { ...as, ...server }, { ...description, ...more }, signal)
+  }
+}
+
+test('N12: a registration says who we are, as JSON, in bounded time, and what comes back is kept with its issuer', async () => {
+  const { sent, register } = registering([201, { client_id: 'c1', client_secret: 'the-secret-of-c1', client_secret_expires_at: 7 }])
+  const { signal } = new AbortController()
+  expect(await register({}, {}, signal)).toEqual({
+    client_id: 'c1',
+    client_secret: 'the-secret-of-c1',
+    client_secret_expires_at: 7,
+    token_endpoint_auth_method: 'client_secret_basic',
+    redirect_uris: ['http://127.0.0.1:9/callback'],
+    grant_types: ['authorization_code', 'refresh_token'],
+    issuer: as.issuer
+  })
+  expect(sent).toEqual([
+    {
+      url: as.registration_endpoint,
+      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      body: {
+        client_name: 'Agent',
+        redirect_uris: ['http://127.0.0.1:9/callback'],
+        response_types: ['code'],
+        application_type: 'native',
+        grant_types: ['authorization_code', 'refresh_token'],
+        token_endpoint_auth_method: 'none',
+        scope: 'read'
+      },
+      limits: { deadlineMs: 30_000, signal }
+    }
+  ])
+  expect(secrets.redact('the-secret-of-c1')).toBe('[REDACTED:client_secret]')
+})
+
+test('N12: without a browser there are no redirect URIs and no response types, and the grant stays in the second try', async () => {
+  const { sent, register } = registering([400, { error: 'invalid_client_metadata' }], [200, { client_id: 'c1', client_secret: '' }])
+  const record = await register({ redirectUri: undefined, grantTypes: ['client_credentials'], scope: undefined })
+  expect(record).toEqual({
+    client_id: 'c1',
+    token_endpoint_auth_method: 'none',
+    redirect_uris: [],
+    grant_types: ['client_credentials'],
+    issuer: as.issuer
+  })
+  const full = {
+    client_name: 'Agent',
+    redirect_uris: [],
+    response_types: [],
+    application_type: 'native',
+    grant_types: ['client_credentials'],
+    token_endpoint_auth_method: 'none'
+  }
+  expect(sent.map(({ body }) => body)).toEqual([full, full])
+})
+
+test('N14: the second try with a browser says only what no server can object to', async () => {
+  const { sent, register } = registering([400, { error: 'invalid_client_metadata' }], [201, { client_id: 'c1' }])
+  const record = await register()
+  expect(sent[1]?.body).toEqual({
+    client_name: 'Agent',
+    redirect_uris: ['http://127.0.0.1:9/callback'],
+    application_type: 'native',
+    token_endpoint_auth_method: 'none'
+  })
+  expect(record).not.toHaveProperty('grant_types')
+})
+
+test.each([
+  ['http://localhost:9/callback', 'native'],
+  ['https://127.0.0.1/callback', 'native'],
+  ['com.example.app:/callback', 'native'],
+  ['https://app.example.com/callback', 'web'],
+  ['http://app.example.com/callback', 'web']
+])('N13: a redirect to %s is application_type %s', async (redirectUri, type) => {
+  const { sent, register } = registering([201, { client_id: 'c1' }])
+  await register({ redirectUri })
+  expect(sent[0]?.body.application_type).toBe(type)
+})
+
+test.each<[string, Array<[number, unknown]>, string, number]>([
+  ['refuses the redirect URI: less of it would not help', [[400, { error: 'invalid_redirect_uri' }]], 'MCPAUTH_REGISTRATION_FAILED', 1],
+  ['forbids it', [[403, { error: 'access_denied' }]], 'MCPAUTH_REGISTRATION_FAILED', 1],
+  [
+    'refuses twice',
+    [
+      [400, {}],
+      [400, {}]
+    ],
+    'MCPAUTH_REGISTRATION_FAILED',
+    2
+  ],
+  ['answers without a client', [[201, {}]], 'MCPAUTH_REGISTRATION_FAILED', 1],
+  ['answers with an empty client', [[201, { client_id: '' }]], 'MCPAUTH_REGISTRATION_FAILED', 1],
+  ['answers with a client that is a number', [[201, { client_id: 5 }]], 'MCPAUTH_REGISTRATION_FAILED', 1],
+  ['answers with HTML', [[200, '<html>']], 'MCPAUTH_REGISTRATION_FAILED', 1],
+  ['names a client and says no', [[403, { client_id: 'c1' }]], 'MCPAUTH_REGISTRATION_FAILED', 1],
+  ['is down, which refuses nothing', [[500, {}]], 'MCPAUTH_OAUTH_RESPONSE', 1],
+  ['is busy, which refuses nothing', [[429, {}]], 'MCPAUTH_OAUTH_RESPONSE', 1],
+  [
+    'goes down between the two tries',
+    [
+      [400, {}],
+      [503, {}]
+    ],
+    'MCPAUTH_OAUTH_RESPONSE',
+    2
+  ]
+])('N14: a server that %s', async (_name, answers, code, tries) => {
+  const { sent, register } = registering(...answers)
+  await expect(register()).rejects.toMatchObject({ code })
+  expect(sent).toHaveLength(tries)
+})
+
+test('N14: a network that fails refuses nothing, and nothing is tried again', async () => {
+  const broken = new McpAuthError('MCPAUTH_NETWORK', 'broken')
+  const { sent, register } = registering(broken)
+  await expect(register()).rejects.toBe(broken)
+  expect(sent).toHaveLength(1)
+})
+
+test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
+  [
+    'its method',
+    { token_endpoint_auth_method: 'client_secret_post', client_secret: 's' },
+    { token_endpoint_auth_method: 'client_secret_post' }
+  ],
+  [
+    'a method that we do not know',
+    { token_endpoint_auth_method: 'x', client_secret: 's' },
+    { token_endpoint_auth_method: 'client_secret_basic' }
+  ],
+  ['a method that is no word', { token_endpoint_auth_method: 5 }, { token_endpoint_auth_method: 'none' }],
+  ['an end that is no number', { client_secret_expires_at: '7' }, { client_secret_expires_at: undefined }],
+  ['a secret that is no word', { client_secret: 5 }, { client_secret: undefined, token_endpoint_auth_method: 'none' }]
+])('a registration that is answered with %s', async (_name, answer, expected) => {
+  const record = await registering([201, { client_id: 'c1', ...answer }]).register()
+  for (const [name, value] of Object.entries(expected)) expect(record[name as keyof ClientRecord]).toEqual(value)
+})
+
+const kept: ClientRecord = { client_id: 'c1', redirect_uris: ['http://127.0.0.1:9/callback'], grant_types: ['authorization_code'] }
+
+test.each<[string, Partial<ClientRecord>, Partial<ClientDescription>, boolean]>([
+  ['the same', {}, {}, true],
+  ['another redirect URI', {}, { redirectUri: 'http://127.0.0.1:10/callback' }, false],
+  ['one of several redirect URIs', { redirect_uris: ['x:/y', 'http://127.0.0.1:9/callback'] }, {}, true],
+  ['none that is known', { redirect_uris: undefined as never }, {}, false],
+  ['no redirect', {}, { redirectUri: undefined }, true],
+  ['a grant that it is not for', {}, { grantTypes: ['authorization_code', 'refresh_token'] }, false],
+  [
+    'the code flow, which is for refreshes too',
+    { grant_types: undefined as never },
+    { grantTypes: ['authorization_code', 'refresh_token'] },
+    true
+  ],
+  ['another grant where it did not say', { grant_types: undefined as never }, { grantTypes: ['client_credentials'] }, false],
+  ['a secret that never ends', { client_secret_expires_at: 0 }, {}, true],
+  ['a secret that ends later', { client_secret_expires_at: 11 }, {}, true],
+  ['a secret that ends now', { client_secret_expires_at: 10 }, {}, false],
+  ['a secret that has ended', { client_secret_expires_at: 1 }, {}, false]
+])('N12: a registration that was kept serves a login with %s', (_name, record, wanted, expected) => {
+  const login = { redirectUri: 'http://127.0.0.1:9/callback', grantTypes: ['authorization_code'], ...wanted }
+  expect(isReusable({ ...kept, ...record }, login, 10_000)).toBe(expected)
 })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Login } from '../src/login.ts'
-import { checkRedirectUri } from '../src/registered-redirect.ts'
+import { checkRedirectUri, checkRegisteredUris } from '../src/registered-redirect.ts'
 import { scene } from './small-servers.ts'
 
 test.each([
@@ -50,3 +50,24 @@ test.each(['http://192.0.2.1/callback', 'http://127.0.0.1.example.com/callback',
     expect(world.as.at('/register')).toEqual([])
   }
 )
+
+test('a user who has not said what the client is registered with is believed', () => {
+  expect(() => checkRedirectUri(undefined, 'http://127.0.0.1:9/callback')).not.toThrow()
+})
+
+test.each<[unknown, boolean]>([
+  [['http://127.0.0.1/callback'], true],
+  [['com.example.app:/callback', 'https://app.example.com/'], true],
+  ['http://127.0.0.1/callback', false],
+  [[], false],
+  [['/callback'], false],
+  [['https://app.example.com/#part'], false],
+  [['https://app.example.com/#'], false],
+  [['https://app.example.com/', 5], false],
+  [[new URL('https://app.example.com/')], false],
+  [undefined, false]
+])('redirect URIs of a client are a list of absolute URIs without fragment: %j', (uris, fine) => {
+  const check = () => checkRegisteredUris('client.redirectUris', uris)
+  if (fine) expect(check).not.toThrow()
+  else expect(check).toThrow(expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION' }))
+})

@@ -65,7 +65,10 @@ test('T13: what a function throws is neither chained nor quoted', async () => {
     throw Object.assign(new Error('the vault of hunter2hunter2 is closed'), { token: 'correct horse battery staple' })
   }
   const error = await readSecret('client.clientSecret', failing, {}).catch((thrown: unknown) => thrown)
-  expect(error).toMatchObject({ code: 'MCPAUTH_CREDENTIAL_MISSING', message: 'the function given as client.clientSecret has thrown an error' })
+  expect(error).toMatchObject({
+    code: 'MCPAUTH_CREDENTIAL_MISSING',
+    message: 'the function given as client.clientSecret has thrown an error'
+  })
   expect(inspect(error, { showHidden: true, depth: 9 })).not.toMatch(/hunter2|horse/)
 })
 
