@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import { secrets } from '@mcpauth/core'
 import { calculateJwkThumbprint, decodeJwt, EmbeddedJWK, type JWTPayload, jwtVerify } from 'jose'
 import { expect, test } from 'vitest'
 import { type DpopJwk, dpopKey, dpopNonces, generateDpopJwk } from '../src/dpop.ts'
@@ -97,4 +98,36 @@ test('N38: a server that redirects from origin to origin cannot fill the memory 
   for (let i = 0; i < 1_000; i++) nonces.observe(new URL(`https://h${i}.example/`), { 'dpop-nonce': 'x' })
   expect(nonces.get(new URL('https://h0.example/'))).toBeUndefined()
   expect(nonces.get(new URL('https://h999.example/'))).toBe('x')
+})
+
+test('N38: every token has its own hash, also when tokens take turns', () => {
+  const key = dpopKey(generateDpopJwk())
+  const hashes = ['one', 'two', 'one'].map((accessToken) => decodeJwt(key.proof({ method: 'GET', url, accessToken })).ath)
+  expect(hashes[0]).toBe(hashes[2])
+  expect(hashes[0]).not.toBe(hashes[1])
+})
+
+test('T13: the private part of a key is a secret from then on, and never in a proof', () => {
+  const jwk = generateDpopJwk()
+  const proof = dpopKey(jwk).proof({ method: 'GET', url })
+  expect(Buffer.from(proof.split('.')[0] as string, 'base64url').toString()).not.toContain(jwk.d)
+  dpopKey(jwk)
+  expect(secrets.redact(jwk.d)).toBe('[REDACTED:DPoP key]')
+})
+
+test('N38: 64 origins have a nonce; the one that gave none for longest is forgotten first', () => {
+  const nonces = dpopNonces()
+  const at = (i: number) => new URL(`https://h${i}.example/`)
+  for (let i = 0; i < 64; i++) nonces.observe(at(i), { 'dpop-nonce': 'x' })
+  expect(nonces.get(at(0))).toBe('x')
+  nonces.observe(at(0), { 'dpop-nonce': 'y' })
+  nonces.observe(at(64), { 'dpop-nonce': 'x' })
+  expect([0, 1, 2, 64].map((i) => nonces.get(at(i)))).toEqual(['y', undefined, 'x', 'x'])
+})
+
+test('N38: a nonce is printable ASCII without quote and backslash, 1,024 characters at most', () => {
+  const nonces = dpopNonces()
+  const taken = (value: string) => nonces.observe(url, { 'dpop-nonce': value })
+  expect(['!', '~', '#[]', 'a'.repeat(1_024)].map(taken)).toEqual([true, true, true, true])
+  expect(['a'.repeat(1_025), 'a\\b', 'a"', '"a', ' a', 'a ', 'a\u007f'].map(taken)).toEqual(Array(7).fill(false))
 })

@@ -1,6 +1,6 @@
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import { expect, test } from 'vitest'
-import { verifyIdToken } from '../src/id-token.ts'
+import { type ExpectedIdToken, verifyIdToken } from '../src/id-token.ts'
 import { browserLogin, enterpriseAuthorization, oidcLogin } from '../src/index.ts'
 
 const issuer = 'https://idp.example.com'
@@ -75,4 +75,66 @@ test.each<[string, Record<string, unknown>]>([
 test('an idToken that is neither a source nor a login is refused at construction', () => {
   const options = { issuer, tokenUrl: `${issuer}/token`, client: { clientId: 'agent' }, idToken: 'literal' }
   expect(() => enterpriseAuthorization(options as never)).toThrow(expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION' }))
+})
+
+/** With other keys, or another expectation. */
+async function verifiedWith(
+  more: Partial<ExpectedIdToken>,
+  keys?: unknown,
+  claims: Record<string, unknown> = good
+): ReturnType<typeof verifyIdToken> {
+  const published = keys === undefined ? { keys: [await exportJWK(publicKey)] } : keys
+  const network = { readMetadata: async () => published, send: () => Promise.reject(new Error('not asked')) }
+  const provider = { issuer, jwks_uri: `${issuer}/jwks` }
+  return await verifyIdToken(await signed(claims), { provider, network, clientId: 'agent', nonce: 'n', now: () => nowMs, ...more })
+}
+
+test.each([
+  [seconds - 59, true],
+  [seconds - 60, false]
+])('N37: clocks may differ by less than a minute: an end at %d is taken: %s', async (exp, taken) => {
+  const verifying = verifiedWith({}, undefined, { ...good, exp })
+  if (taken) expect(await verifying).toEqual({ subject: 'alice', expiresAtSeconds: exp })
+  else await expect(verifying).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
+})
+
+test('N37: after a refresh there may be no nonce, and a list of one audience needs no authorized party', async () => {
+  expect(await verifiedWith({ nonce: undefined }, undefined, { ...good, nonce: undefined, aud: ['agent'] })).toMatchObject({
+    subject: 'alice'
+  })
+  await expect(verifiedWith({}, undefined, { ...good, iat: undefined })).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
+  await expect(verifiedWith({}, undefined, { ...good, aud: ['agent', 'other'], azp: 'other' })).rejects.toMatchObject({
+    code: 'MCPAUTH_LOGIN_FAILED'
+  })
+})
+
+test.each<[string, unknown]>([
+  ['nothing', null],
+  ['a list', []],
+  ['no keys', {}],
+  ['keys that are none', { keys: {} }],
+  ['keys of which one is no object', { keys: [{}, 'x'] }]
+])('N37: a provider that publishes %s can have nothing verified', async (_name, keys) => {
+  await expect(verifiedWith({}, keys)).rejects.toMatchObject({ code: 'MCPAUTH_DISCOVERY_FAILED' })
+})
+
+test.each([[undefined], [7], ['/jwks'], ['']])('N37: a provider whose jwks_uri is %j is not asked for keys', async (jwks_uri) => {
+  const network = { readMetadata: () => expect.unreachable(), send: () => expect.unreachable() }
+  await expect(verifiedWith({ network, provider: { issuer, jwks_uri } as never })).rejects.toMatchObject({
+    code: 'MCPAUTH_DISCOVERY_FAILED'
+  })
+})
+
+test('N37: the keys are read from where the provider says, until the caller gives up', async () => {
+  const { signal } = new AbortController()
+  const asked: unknown[] = []
+  const network = {
+    readMetadata: async (url: URL, _what: string, given?: AbortSignal) => {
+      asked.push(url.href, given)
+      return { keys: [await exportJWK(publicKey)] }
+    },
+    send: () => expect.unreachable()
+  }
+  await verifiedWith({ network, signal })
+  expect(asked).toEqual([`${issuer}/jwks`, signal])
 })

@@ -1,0 +1,281 @@
+import { McpAuthError, secrets, type TokenStore } from '@mcpauth/core'
+import { memoryStore } from '@mcpauth/token-store'
+import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import { expect, onTestFinished, test } from 'vitest'
+import type { GrantRequest } from '../src/grants/grant.ts'
+import { type OidcLoginOptions, oidcLogin } from '../src/index.ts'
+import { isOidcLogin } from '../src/oidc-login.ts'
+import { roadNetwork } from '../src/road-network.ts'
+import { sessionStore } from '../src/session-store.ts'
+import { trustedNetworks } from '../src/trusted-networks.ts'
+import { approving, authorizationServer } from './small-servers.ts'
+
+const { privateKey, publicKey } = await generateKeyPair('ES256')
+const keys = { keys: [await exportJWK(publicKey)] }
+const start = Date.now()
+
+/** An identity provider, a person who approves, and what a grant would ask with. */
+async function company(options: Partial<OidcLoginOptions> = {}, store: TokenStore = memoryStore()) {
+  const idp = await authorizationServer()
+  onTestFinished(() => idp[Symbol.asyncDispose]())
+  idp.metadata.jwks_uri = `${idp.origin}/jwks`
+  idp.overrides.set('/jwks', () => ({ body: keys }))
+  const person = approving()
+  const ended: unknown[] = []
+  const login = async () => ({
+    ...(await person()),
+    finish: (problem?: unknown) => void ended.push(problem ?? 'well'),
+    close: () => void ended.push('closed')
+  })
+  /** What the ID tokens say; undefined sends none. */
+  const says: { claims: JWTPayload | undefined; lifetime: number } = { claims: { sub: 'alice' }, lifetime: 300 }
+  const clock = { ms: start }
+  let issued = 0
+  idp.overrides.set('/token', async ({ form }) => {
+    const nonce = form.get('grant_type') === 'refresh_token' ? undefined : person.asked.at(-1)?.searchParams.get('nonce')
+    const iat = Math.floor(clock.ms / 1000)
+    issued += 1
+    const id_token =
+      says.claims &&
+      (await new SignJWT({ iss: idp.origin, aud: 'agent', jti: `${issued}`, nonce, iat, exp: iat + says.lifetime, ...says.claims })
+        .setProtectedHeader({ alg: 'ES256' })
+        .sign(privateKey))
+    idp.tokenFields = { id_token }
+    return undefined
+  })
+  const made = oidcLogin({ issuer: idp.origin, clientId: 'agent', login, ...options })
+  const server = new URL(idp.origin)
+  const ask = {
+    server,
+    store: sessionStore(store),
+    networkFrom: (root: URL) => trustedNetworks({ server }, roadNetwork(undefined)).networkFrom(root),
+    env: {},
+    now: () => clock.ms,
+    resource: 'https://mcp.example.com/mcp',
+    scope: 'read',
+    dpop: { proof: () => 'a proof', observe: () => false }
+  } as unknown as GrantRequest
+  const told: string[] = []
+  return {
+    idp,
+    person,
+    ended,
+    says,
+    clock,
+    made,
+    ask,
+    store,
+    told,
+    key: { kind: 'identity', issuer: idp.origin, clientId: 'agent' } as const,
+    prepare: () => made.prepare(ask, () => void told.push('asking')),
+    inBackground: () => made.prepare(ask, undefined),
+    idToken: () => made.idToken(ask),
+    refreshes: () => idp.at('/token').filter(({ form }) => form.get('grant_type') === 'refresh_token')
+  }
+}
+
+test('N37: nobody is asked in the background, and without a login there is no ID token', async () => {
+  const { person, inBackground, idToken, idp } = await company()
+  await expect(inBackground()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+  await expect(idToken()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+  expect(person.asked).toEqual([])
+  expect(idp.at('/token')).toEqual([])
+})
+
+test('N37: one login serves everything: with a nonce and PKCE, for the provider and nothing of the MCP server', async () => {
+  const { person, prepare, inBackground, idToken, told, ended, idp } = await company()
+  await prepare()
+  expect(told).toEqual(['asking'])
+  const query = Object.fromEntries(person.asked[0]?.searchParams ?? [])
+  expect(query).toMatchObject({ client_id: 'agent', scope: 'openid', code_challenge_method: 'S256' })
+  expect(query.nonce).toMatch(/^[\w-]{43}$/)
+  expect(query).not.toHaveProperty('resource')
+  const [token] = idp.at('/token')
+  expect(token?.form.get('resource')).toBeNull()
+  expect(token?.headers).not.toHaveProperty('dpop')
+  expect(ended).toEqual(['well', 'closed'])
+  const first = await idToken()
+  expect(secrets.redact(first)).toBe('[REDACTED:id_token]')
+  await prepare()
+  await inBackground()
+  expect(await idToken()).toBe(first)
+  expect(person.asked).toHaveLength(1)
+})
+
+test('N37: of the provider’s tokens the ID token and the refresh token are kept', async () => {
+  const { prepare, idToken, store, key, idp, clock } = await company()
+  await prepare()
+  const record = await store.read(key)
+  expect(record).toMatchObject({
+    access_token: await idToken(),
+    refresh_token: expect.stringMatching(/^refresh-/),
+    issuer: idp.origin,
+    token_endpoint: `${idp.origin}/token`,
+    client: { client_id: 'agent' },
+    requested_scope: 'openid',
+    expires_at_unix: Math.floor(clock.ms / 1000) + 300
+  })
+  for (const access of idp.live) expect(JSON.stringify(record)).not.toContain(access)
+})
+
+test.each([
+  ['offline_access where the provider lists it', undefined, ['openid', 'offline_access'], 'openid offline_access'],
+  ['no offline_access where it does not', undefined, ['openid'], 'openid'],
+  ['what the user wants', 'openid email', ['offline_access'], 'openid email']
+])('N37: the scope is %s', async (_name, scope, listed, expected) => {
+  const { idp, person, prepare } = await company(scope === undefined ? {} : { scope })
+  idp.metadata.scopes_supported = listed
+  await prepare()
+  expect(person.asked[0]?.searchParams.get('scope')).toBe(expected)
+})
+
+test('N37: an ID token that ends in half a minute is refreshed, without a scope and without a person', async () => {
+  const { prepare, inBackground, idToken, clock, person, refreshes, idp } = await company()
+  await prepare()
+  const first = await idToken()
+  clock.ms += 269_000
+  await inBackground()
+  expect(await idToken()).toBe(first)
+  clock.ms += 1_000
+  await inBackground()
+  expect(await idToken()).not.toBe(first)
+  expect(person.asked).toHaveLength(1)
+  expect(refreshes().map(({ form }) => [form.get('scope'), form.get('resource')])).toEqual([[null, null]])
+  expect(idp.reused).toBe(0)
+})
+
+test('N37: one that somebody would not take is not used again', async () => {
+  const { prepare, inBackground, idToken, made, person } = await company()
+  await prepare()
+  const first = await idToken()
+  made.refused(first)
+  await inBackground()
+  expect(await idToken()).not.toBe(first)
+  expect(person.asked).toHaveLength(1)
+})
+
+test.each<[string, JWTPayload | undefined]>([
+  ['brings no ID token', undefined],
+  ['brings one about somebody else', { sub: 'mallory' }],
+  ['brings one for somebody else', { sub: 'alice', aud: 'another' }]
+])('N37: a refresh that %s leads to the person, and its refresh token is kept', async (_name, claims) => {
+  const { prepare, inBackground, idToken, clock, says, person, store, key, told } = await company()
+  await prepare()
+  const before = await store.read(key)
+  says.claims = claims
+  clock.ms += 290_000
+  await expect(inBackground()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+  await expect(idToken()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+  const after = await store.read(key)
+  expect(after?.refresh_token).not.toBe(before?.refresh_token)
+  expect(after?.access_token).toBe(before?.access_token)
+  expect(after).not.toHaveProperty('expires_at_unix')
+  says.claims = { sub: 'alice' }
+  await prepare()
+  expect(told).toEqual(['asking'])
+  expect(person.asked).toHaveLength(1)
+  expect(await idToken()).not.toBe(before?.access_token)
+})
+
+test('N37: a refresh token that the provider will not take leads to the person', async () => {
+  const { prepare, inBackground, clock, idp, person, idToken, told } = await company()
+  await prepare()
+  const first = await idToken()
+  clock.ms += 290_000
+  const token = idp.overrides.get('/token')
+  idp.overrides.set('/token', (seen) =>
+    seen.form.get('grant_type') === 'refresh_token' ? { status: 400, body: { error: 'invalid_grant' } } : token?.(seen)
+  )
+  await expect(inBackground()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+  await prepare()
+  expect(told).toEqual(['asking', 'asking'])
+  expect(person.asked).toHaveLength(2)
+  expect(await idToken()).not.toBe(first)
+})
+
+test('N15: a provider whose token endpoint has moved does not get the refresh token of the old one', async () => {
+  const { prepare, inBackground, clock, idp, refreshes } = await company()
+  await prepare()
+  clock.ms += 290_000
+  idp.metadata.token_endpoint = `${idp.origin}/elsewhere`
+  await expect(inBackground()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+  expect(idp.at('/elsewhere')).toEqual([])
+  expect(refreshes()).toEqual([])
+})
+
+test('N37: a login that fails says so in its tab, and keeps nothing', async () => {
+  const { prepare, says, ended, store, key } = await company()
+  says.claims = undefined
+  await expect(prepare()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED', message: expect.stringContaining('sent no ID token') })
+  expect(ended).toEqual([expect.objectContaining({ code: 'MCPAUTH_LOGIN_FAILED' }), 'closed'])
+  says.claims = { sub: 'alice', nonce: 'another' }
+  await expect(prepare()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED', message: expect.stringContaining('nonce') })
+  expect(await store.read(key)).toBeUndefined()
+})
+
+test('a login that would come back to another place than the client is registered with asks nobody', async () => {
+  const { prepare, person, ended } = await company({ redirectUris: ['http://127.0.0.1/elsewhere'] })
+  await expect(prepare()).rejects.toMatchObject({ code: 'MCPAUTH_CLIENT_MISMATCH' })
+  expect(person.asked).toEqual([])
+  expect(ended).toEqual([expect.objectContaining({ code: 'MCPAUTH_CLIENT_MISMATCH' }), 'closed'])
+})
+
+test('N37: a provider without metadata is an error, and nobody is asked', async () => {
+  const { prepare, idp, told } = await company()
+  for (const path of ['oauth-authorization-server', 'openid-configuration'])
+    idp.overrides.set(`/.well-known/${path}`, () => ({ status: 404 }))
+  await expect(prepare()).rejects.toMatchObject({ code: 'MCPAUTH_DISCOVERY_FAILED' })
+  expect(told).toEqual([])
+})
+
+test('T19: of several that need the person at once, one asks', async () => {
+  const { prepare, person } = await company()
+  await Promise.all([prepare(), prepare(), prepare()])
+  expect(person.asked).toHaveLength(1)
+})
+
+test('N37: the client proves itself at the provider as the options say', async () => {
+  const { prepare, idp } = await company({
+    clientSecret: () => 'the-secret-at-the-provider',
+    tokenEndpointAuthMethod: 'client_secret_post'
+  })
+  await prepare()
+  expect(idp.at('/token')[0]?.form.get('client_secret')).toBe('the-secret-at-the-provider')
+})
+
+test('T8: a refreshed ID token that cannot be written is used all the same, and its refresh token is not spent twice', async () => {
+  const inner = memoryStore()
+  let broken = false
+  const store: TokenStore = {
+    ...inner,
+    transact: (key, work, options) =>
+      inner.transact(
+        key,
+        (held) => {
+          const write: typeof held.write = (record) =>
+            broken ? Promise.reject(new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', 'disk full')) : held.write(record)
+          return work({ ...held, lost: held.lost, write })
+        },
+        options
+      )
+  }
+  const { prepare, inBackground, idToken, clock, idp, person, refreshes } = await company({}, store)
+  await prepare()
+  const first = await idToken()
+  broken = true
+  clock.ms += 290_000
+  await inBackground()
+  const second = await idToken()
+  expect(second).not.toBe(first)
+  clock.ms += 290_000
+  await inBackground()
+  expect(await idToken()).not.toBe(second)
+  expect(refreshes()).toHaveLength(2)
+  expect(idp.reused).toBe(0)
+  expect(person.asked).toHaveLength(1)
+})
+
+test('a login is told from a place where a token is', () => {
+  expect(isOidcLogin(oidcLogin({ issuer: 'https://idp.example.com', clientId: 'agent', login: approving() }))).toBe(true)
+  for (const other of [undefined, null, 'x', () => 'x', { env: 'X' }, { prepare: 'x' }]) expect(isOidcLogin(other)).toBe(false)
+})
