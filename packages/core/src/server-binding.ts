@@ -81,49 +81,47 @@ export function bindTo(server: string | URL, options: BindOptions = {}): ServerB
 }
 
 function originOf(origin: string | URL | undefined): string | undefined {
-  if (origin === undefined) return undefined
   const text = String(origin)
   return URL.canParse(text) ? new URL(text).origin : undefined
 }
 
 function pathCovered(path: string, prefix: string, origin: string): boolean {
-  // The path goes on the wire as it is, so the plain form is checked first and is the only fast one.
-  if (!isPlain(path)) {
-    // No parser writes spaces, control characters or a fragment here; who does, is covered by nothing.
-    if (!path.startsWith('/') || /[\u0000-\u0020#]/.test(path)) return false
-    for (const form of [path, decoded(path, separators), decoded(path, withoutParameters)]) {
-      if (!URL.canParse(origin + form)) return false
-      const parsed = new URL(origin + form)
-      if (parsed.origin !== origin || !underPrefix(parsed.pathname, prefix)) return false
-    }
-    // A server that does not normalise sees the raw path.
-    return underPrefix(path, prefix)
-  }
-  return underPrefix(path, prefix)
+  // The path goes on the wire as it is, and a server that does not normalise sees it so.
+  if (!underPrefix(path, prefix)) return false
+  const pathname = withoutQuery(path)
+  // The fast way, that of nearly every request.
+  if (isPlain(pathname)) return true
+  // No parser writes spaces, control characters or a fragment here; who does, is covered by nothing.
+  if (/[\u0000-\u0020#]/.test(pathname)) return false
+  const readings = [pathname, decoded(pathname, separators), decoded(pathname, withoutParameters)]
+  return readings.every((reading) => underPrefix(new URL(origin + reading).pathname, prefix))
 }
 
 function underPrefix(path: string, prefix: string): boolean {
   if (!path.startsWith(prefix)) return false
   const next = path.charCodeAt(prefix.length)
-  return Number.isNaN(next) || next === 0x2f /* / */ || next === 0x3f /* ? */ || next === 0x23 /* # */
+  return Number.isNaN(next) || next === 0x2f /* / */ || next === 0x3f /* ? */
+}
+
+function withoutQuery(path: string): string {
+  const end = path.indexOf('?')
+  return end === -1 ? path : path.slice(0, end)
 }
 
 /** Nothing in the path that a server, or a parser on the way, could read as another path. */
-function isPlain(path: string): boolean {
-  const end = path.indexOf('?')
-  const pathname = end === -1 ? path : path.slice(0, end)
-  return pathname.startsWith('/') && !/%|\\|\/\.|\/\/|;|#|[\u0000-\u0020]/.test(pathname)
+function isPlain(pathname: string): boolean {
+  return !/%|\\|\/\.|\/\/|;|#|[\u0000-\u0020]/.test(pathname)
 }
 
 /** What a server sees that decodes separators and dots before it resolves them, however often they are wrapped. */
-function decoded(path: string, step: (pathname: string) => string): string {
-  const end = path.indexOf('?')
-  let pathname = end === -1 ? path : path.slice(0, end)
-  for (;;) {
-    const next = step(pathname)
-    if (next === pathname) return next
-    pathname = next
-  }
+function decoded(pathname: string, step: (pathname: string) => string): string {
+  let before: string
+  let after = pathname
+  do {
+    before = after
+    after = step(before)
+  } while (after !== before)
+  return after
 }
 
 function separators(pathname: string): string {
