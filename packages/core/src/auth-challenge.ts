@@ -51,7 +51,7 @@ function parseLine(line: string): AuthChallenge[] {
   function takeValue(): string | undefined {
     const value = take(quotedString)
     const text = value ? (value[1] as string).replace(/\\([\s\S])/g, '$1') : (take(bareUrl) ?? take(token))?.[0]
-    return text !== undefined && take(endOfItem) ? text : undefined
+    return take(endOfItem) ? text : undefined
   }
 
   function takeParameter(name: string): void {
@@ -73,7 +73,7 @@ function parseLine(line: string): AuthChallenge[] {
     }
     const name = take(token)?.[0]
     take(spaces)
-    if (gap !== '' && name !== undefined && line[at] === '=') {
+    if (name !== undefined && line[at] === '=') {
       at += 1
       take(spaces)
       takeParameter(name)

@@ -37,3 +37,39 @@ test('T15 several header lines, and a challenge that breaks the grammar among go
   expect(parseChallenges('Bearer __proto__="x", constructor="y"')[0]?.parameters).toMatchObject({ constructor: 'y' })
   expect(Object.prototype).not.toHaveProperty('x')
 })
+
+const basic = { scheme: 'basic', parameters: { realm: 'a' } }
+
+test.each([
+  ['two words behind a scheme', 'Bearer one two'],
+  ['a quoted text behind a scheme', 'Bearer "one"'],
+  ['a quoted text right behind a scheme', 'Bearer"one"'],
+  ['a token68 right behind a scheme', 'Bearer/abc='],
+  ['a parameter without a name', 'Bearer ="one"'],
+  ['a parameter without a value', 'Bearer error="e", scope='],
+  ['a value with something behind it', 'Bearer scope="s"x'],
+  ['a word with something behind it', 'Bearer scope=s x'],
+  ['a quoted text among parameters', 'Bearer scope="s", "one"'],
+  ['a parameter behind a token68', 'Bearer abc==, scope="s"'],
+  ['a parameter behind a scheme and a comma', 'Bearer, scope="s"']
+])('T15 a challenge with %s is left out, and the one behind it is read: %s', (_what, broken) => {
+  expect(parseChallenges(`${broken}, Basic realm="a"`)).toEqual([basic])
+})
+
+test.each(['  Basic realm="a"', ' ,, Basic realm="a" ,', '"one", Basic realm="a"', 'realm="one", Basic realm="a"', '\tBasic\trealm = "a"'])(
+  'T15 what stands before a challenge does not hide it: %j',
+  (header) => {
+    expect(parseChallenges(header)).toEqual([basic])
+  }
+)
+
+test('T15 a pair with a backslash stands for its second character, whatever that is', () => {
+  expect(parseChallenges('Basic realm="a\\ \\"\\\\b"')[0]?.parameters.realm).toBe('a "\\b')
+})
+
+test('T15 a token68 is kept apart from parameters, and only a challenge with one has it', () => {
+  const [negotiate, bare, bearer] = parseChallenges('Negotiate abc==, Basic, Bearer scope="s"')
+  expect(negotiate).toEqual({ scheme: 'negotiate', parameters: {}, token68: 'abc==' })
+  expect(bare).toEqual({ scheme: 'basic', parameters: {} })
+  for (const challenge of [bare, bearer]) expect(Object.keys(challenge ?? {})).toEqual(['scheme', 'parameters'])
+})
