@@ -128,7 +128,11 @@ test.each<[string, AccessToken | undefined, AccessToken | undefined]>([
 test('without anything stored there is nothing to refresh, and nothing to tell', async () => {
   const scene = await world()
   await scene.store.transact(key, (held) => held.clear(), { deadlineMs: 1_000 })
-  const empty = refresher(checkOptions(key.url, { store: memoryStore() }), { isOurs: always, isStillOurs: always, send: rotating() })
+  const empty = refresher(checkOptions(key.url, { store: memoryStore() }), {
+    isOurs: always,
+    isStillOurs: always,
+    send: () => expect.unreachable()
+  })
   const told = events('mcpauth:token:impossible')
   expect(await empty.refresh(undefined, always)).toEqual({ kind: 'impossible', why: 'no-refresh-token', record: undefined })
   expect(await scene.refresh(stale(1), always)).toMatchObject({ kind: 'impossible', why: 'no-refresh-token' })
