@@ -1,4 +1,4 @@
-import type { StoreKey, TokenRecord } from '@mcpauth/core'
+import { McpAuthError, type StoreKey, type TokenRecord } from '@mcpauth/core'
 import { enterpriseAuthorization, type Grant, type Login, oidcLogin } from '@mcpauth/oauth'
 import { memoryStore } from '@mcpauth/token-store'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
@@ -20,6 +20,8 @@ interface Company {
   key: StoreKey
   store: ReturnType<typeof memoryStore>
   grant(): Grant
+  /** Nobody answers when asked. */
+  personAway: boolean
   /** Refuses the next exchange. */
   refuseNext(): void
   change(fields: Record<string, unknown>): Promise<void>
@@ -63,11 +65,13 @@ async function company(): Promise<Company> {
     redirectUri,
     ask: async (url) => {
       asked.push(url)
+      if (self.personAway) throw new McpAuthError('MCPAUTH_LOGIN_FAILED', 'nobody came')
       return (await approve(url, { followCallback: false })).searchParams
     }
   })
 
-  return {
+  const self: Company = {
+    personAway: false,
     provider,
     asked,
     exchanged,
@@ -86,6 +90,7 @@ async function company(): Promise<Company> {
     change: (fields) =>
       store.transact(key, async (held) => held.write({ ...(await held.read()), ...fields } as TokenRecord), { deadlineMs: 1_000 })
   }
+  return self
 }
 
 test('N37: one login at the identity provider serves several MCP servers and programs', async () => {
@@ -144,6 +149,35 @@ test('N37: a login that cannot be refreshed is asked for again when the server r
   const late = world.tokensWith({ grant: acme.grant(), client: agent, store: acme.store, now: () => Date.now() + 3_600_000 })
   expect(await late.current()).toBeUndefined()
   expect(acme.asked).toHaveLength(2)
+})
+
+test('T19 N37: a refresh token that the provider refuses without calling it dead is sent twice, not with every request', async () => {
+  const acme = await company()
+  await using world = await scene()
+  world.as.tokenFields = { refresh_token: undefined, expires_in: 60 }
+  let clock = Date.now()
+  const tokens = world.tokensWith({ grant: acme.grant(), client: agent, store: acme.store, now: () => clock })
+  expect(await tokens.login()).toMatchObject({ loggedIn: true })
+  acme.personAway = true
+  await acme.change({ expires_at_unix: 1 })
+  const refusals = acme.provider.fault('token', {
+    kind: 'status',
+    status: 400,
+    body: '{"error":"access_denied"}',
+    headers: { 'content-type': 'application/json' }
+  })
+  const fetch = world.fetchWith(tokens)
+  for (let request = 0; request < 6; request += 1) {
+    clock += 61_000
+    await expect(world.post(fetch)).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
+  }
+  expect(refusals.hits).toBe(2)
+  // Nothing was deleted, and a person still helps.
+  expect(await acme.store.read(acme.key)).toHaveProperty('refresh_token')
+  acme.personAway = false
+  refusals.clear()
+  clock += 61_000
+  expect(await world.post(fetch)).toBe(200)
 })
 
 test('N37: an ID token that the exchange refuses is not sent again', async () => {

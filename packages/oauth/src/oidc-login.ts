@@ -4,6 +4,7 @@ import type { AuthorizationServer } from 'oauth4webapi'
 import { grantedRecord } from './access-token.ts'
 import { authorizationCode } from './authorization-code.ts'
 import { discoverAuthorizationServer } from './discovery.ts'
+import { createFlights } from './flights.ts'
 import { type GrantRequest, tokenEndpoint } from './grants/grant.ts'
 import { refreshTokenGrant } from './grants/refresh-token.ts'
 import { type IdTokenClaims, verifyIdToken } from './id-token.ts'
@@ -12,6 +13,7 @@ import { checkOptionNames } from './option-names.ts'
 import { type ClientOptions, checkClient, checkHttps, checkScope, clientOptionNames } from './options.ts'
 import { clientAtProvider } from './provider-client.ts'
 import { type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
+import { refusalLimit } from './refusal-limit.ts'
 import { checkRedirectUri } from './registered-redirect.ts'
 import type { TokenResponse } from './token-response.ts'
 
@@ -78,6 +80,8 @@ export function oidcLogin(options: OidcLoginOptions): OidcLogin {
   if (typeof login !== 'function') throw invalidOption('idToken.login', 'is not a Login', 'use browserLogin() or pasteLogin()')
   const key: StoreKey = { kind: 'identity', issuer, clientId }
   let unsaved: TokenRecord | undefined
+  const flights = createFlights<RefreshOutcome>()
+  const refusals = refusalLimit()
   let useless: string | undefined
 
   async function newest({ store }: GrantRequest): Promise<TokenRecord | undefined> {
@@ -95,10 +99,14 @@ export function oidcLogin(options: OidcLoginOptions): OidcLogin {
     const record = await newest(ask)
     if (isFresh(record, ask.now())) return
     const provider = await atProvider(ask)
-    if (record?.refresh_token !== undefined && isFresh(await refreshed(provider, record), ask.now())) return
+    if (isRefreshable(record) && isFresh(await refreshed(provider, record), ask.now())) return
     if (!asking) throw required(issuer)
     asking()
     await byPerson(provider)
+  }
+
+  function isRefreshable(record: TokenRecord | undefined): record is TokenRecord {
+    return record?.refresh_token !== undefined && !refusals.isWornOut(record.refresh_token)
   }
 
   /** The same request, to the identity provider. */
@@ -118,8 +126,14 @@ export function oidcLogin(options: OidcLoginOptions): OidcLogin {
     return scope ?? (scopes_supported?.includes('offline_access') ? 'openid offline_access' : 'openid')
   }
 
+  /** Several requests that find the ID token over at once share one. */
   async function refreshed(ask: GrantRequest, stale: TokenRecord): Promise<TokenRecord | undefined> {
-    const outcome: RefreshOutcome = await refreshOnce({
+    const outcome = await flights.join(`${stale.generation}`, () => refresh(ask, stale)).promise
+    return outcome.kind === 'impossible' ? undefined : outcome.record
+  }
+
+  async function refresh(ask: GrantRequest, stale: TokenRecord): Promise<RefreshOutcome> {
+    const outcome = await refreshOnce({
       store: ask.store,
       key,
       stale: { generation: stale.generation ?? 0, value: stale.access_token ?? '' },
@@ -133,9 +147,9 @@ export function oidcLogin(options: OidcLoginOptions): OidcLogin {
         return verified ?? withoutIdToken(answer, record)
       }
     })
-    if (outcome.kind === 'impossible') return undefined
+    refusals.note(outcome)
     if (outcome.kind === 'refreshed' && !outcome.saved) keepTrying(ask, outcome.record)
-    return outcome.record
+    return outcome
   }
 
   function keepTrying({ store }: GrantRequest, record: TokenRecord): void {

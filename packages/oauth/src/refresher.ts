@@ -5,6 +5,7 @@ import type { Settings } from './options.ts'
 import type { RecordRefresh } from './record-refresh.ts'
 import { type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
 import { refreshIsolated } from './refresh-isolation.ts'
+import { refusalLimit } from './refusal-limit.ts'
 
 /** The refreshes of one process: one per generation, and none where it can only do harm. */
 export interface Refresher {
@@ -25,7 +26,7 @@ export function refresher(settings: Settings, { send }: RecordRefresh): Refreshe
   const { store, key, now, lockWaitMs } = settings
   const flights = createFlights<RefreshOutcome>()
   let unsaved: TokenRecord | undefined
-  let refused: { refreshToken: string; times: number } | undefined
+  const refusals = refusalLimit()
   /** A server that asked to be left alone. */
   let quiet: { untilMs: number; error: unknown } | undefined
 
@@ -53,13 +54,8 @@ export function refresher(settings: Settings, { send }: RecordRefresh): Refreshe
       unsaved = outcome.saved ? undefined : outcome.record
       if (!outcome.saved) saveLater(store, key, () => unsaved, whenSaved)
     }
-    if (outcome.kind === 'impossible') {
-      const refreshToken = outcome.record?.refresh_token
-      if (outcome.why === 'dead') unsaved = undefined
-      if (outcome.why === 'refused' && refreshToken !== undefined) {
-        refused = { refreshToken, times: refused?.refreshToken === refreshToken ? refused.times + 1 : 1 }
-      }
-    }
+    if (outcome.kind === 'impossible' && outcome.why === 'dead') unsaved = undefined
+    refusals.note(outcome)
     return outcome
   }
 
@@ -69,10 +65,11 @@ export function refresher(settings: Settings, { send }: RecordRefresh): Refreshe
 
   return {
     refresh,
-    isWornOut: (refreshToken) => refused !== undefined && refused.refreshToken === refreshToken && refused.times >= 2,
+    isWornOut: refusals.isWornOut,
     unsaved: () => unsaved,
     reset: () => {
-      unsaved = refused = quiet = undefined
+      unsaved = quiet = undefined
+      refusals.reset()
     }
   }
 }
