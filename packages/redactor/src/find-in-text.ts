@@ -185,9 +185,15 @@ function keyedValue(text: string, separator: number, rules: Rules): Finding | un
   const kind = keyKind(key)
   const wanted = isWanted(key, kind, text.charCodeAt(separator) === equals, rules)
   if (!wanted) return undefined
-  const value = valueAfter(text, separator + 1, { wholeLine: quote === '' && kind === 'header', keyQuote: quote })
+  const value = valueAfter(text, separatorEnd(text, separator), { wholeLine: quote === '' && kind === 'header', keyQuote: quote })
   if (!value || (wanted === 'in parameters' && !inParameters(text, start, value))) return undefined
   return isLiteralHeader(key, text.slice(value.start, value.end)) ? undefined : value
+}
+
+/** Behind `:` and `=`, and behind `:=` and `=>`, which are as much of a separator. */
+function separatorEnd(text: string, separator: number): number {
+  const two = text.slice(separator, separator + 2)
+  return separator + (two === ':=' || two === '=>' ? 2 : 1)
 }
 
 function isWanted(key: string, kind: KeyKind, assigned: boolean, rules: Rules): 'everywhere' | 'in parameters' | undefined {

@@ -60,10 +60,12 @@ export function redactError(error: unknown, redaction: ValueRedaction): Error {
 interface Context extends ValueRedaction {
   readonly seen: Map<object, unknown>
   readonly depth: number
+  /** Inside of what stands under a secret key: no text is shown. */
+  readonly underSecret?: boolean
 }
 
 function copyOf(value: unknown, context: Context): unknown {
-  if (typeof value === 'string') return context.redactText(value)
+  if (typeof value === 'string') return context.underSecret && value !== '' ? hidden : context.redactText(value)
   if (typeof value === 'function') return `[Function: ${context.redactText(value.name)}]`
   if (typeof value === 'symbol') return context.redactText(String(value))
   if (typeof value !== 'object' || value === null) return value
@@ -162,10 +164,21 @@ function copyOfError(error: Error, context: Context): Error {
 
 function copyOfProperties(value: object, copy: object, context: Context, except: readonly string[] = []): object {
   context.seen.set(value, copy)
+  const properties = value as Record<string, unknown>
+  const ofSecret = isPairOfSecret(properties, context.rules)
   for (const key of Object.keys(value)) {
-    if (!except.includes(key)) setOwn(copy, context.redactText(key), copyAt(key, (value as Record<string, unknown>)[key], context))
+    if (except.includes(key)) continue
+    const item = properties[key]
+    setOwn(copy, context.redactText(key), ofSecret && key === 'value' ? copyUnder(item, context) : copyAt(key, item, context))
   }
   return copy
+}
+
+/** `{ name: 'API_TOKEN', value: '…' }`: headers in a HAR file, the environment of a container. */
+function isPairOfSecret({ name, key, value }: Readonly<Record<string, unknown>>, rules: Rules): boolean {
+  const label = name ?? key
+  if (value === undefined || typeof label !== 'string') return false
+  return isHeaderOfSecret(label, rules) || (isSecretKey(label) && rules.secretKeys(label))
 }
 
 function copyAt(key: string, value: unknown, context: Context): unknown {
@@ -173,12 +186,22 @@ function copyAt(key: string, value: unknown, context: Context): unknown {
   return isSecretKey(key) && context.rules.secretKeys(key) ? copyUnder(value, context) : copyOf(value, context)
 }
 
-/** What stands under a secret key. The shape of an object is kept: a JSON schema has a property named `password` too. */
+/** What stands under a secret key. The shape of an object is kept, and no text in it. */
 function copyUnder(value: unknown, context: Context): unknown {
   if (value === null || value === undefined || typeof value === 'boolean' || value === '') return value
   if (Array.isArray(value)) return value.map((item) => copyUnder(item, context))
-  return typeof value === 'object' && !ArrayBuffer.isView(value) ? copyOf(value, context) : hidden
+  if (typeof value !== 'object' || ArrayBuffer.isView(value)) return hidden
+  return copyOf(value, { ...context, underSecret: !isSchema(value) })
 }
+
+/** A JSON schema has a property named `password` too, and says what it is. */
+function isSchema(value: object): boolean {
+  const { type } = value as { type?: unknown }
+  return schemaTypes.has(String(type)) || schemaWords.some((word) => Object.hasOwn(value, word))
+}
+
+const schemaTypes: ReadonlySet<string> = new Set(['array', 'boolean', 'integer', 'null', 'number', 'object', 'string'])
+const schemaWords = ['$ref', 'properties', 'enum', 'const', 'anyOf', 'oneOf', 'allOf']
 
 function isErrorLike(value: unknown): value is Error {
   return kindOf(value) === 'Error' || kindOf(value) === 'DOMException'

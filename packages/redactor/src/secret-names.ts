@@ -52,14 +52,22 @@ export function isSecretKey(key: string): boolean {
   return endings.test(lower) || names.has(lower.replace(/[_-]/g, ''))
 }
 
+// Words that are used for anything elsewhere. In a URL they are a code (OAuth), a key (Google), a signature that opens what it signs (Azure, S3), a ticket.
+const parameters: ReadonlySet<string> = new Set(['auth', 'code', 'jwt', 'key', 'pass', 'samlresponse', 'sig', 'signature'])
+const parameterEndings = /[_-]signature$/
+// `token[]`, `user[password]`.
+const inBrackets = /(?:^|\[)([^[\]]+)\]?(?:\[\])?$/
+
 /** Whether this parameter of a URL or form is a secret. */
 export function isSecretParameter(name: string): boolean {
-  return name === 'code' || name === 'SAMLResponse' || isSecretKey(name)
+  const bare = inBrackets.exec(name)?.[1] ?? name
+  const lower = bare.toLowerCase()
+  return parameters.has(lower) || parameterEndings.test(lower) || isSecretKey(bare)
 }
 
 /** The last three letters of every secret key, so that almost every other key is passed over without being looked at. */
 export const keyEndings: readonly string[] = [
-  ...new Set([...names, 'code', 'key', 'token', 'secret', 'password', 'passwd', 'passphrase', 'samlresponse'].map((name) => name.slice(-3)))
+  ...new Set([...names, ...parameters, 'key', 'token', 'secret', 'password', 'passwd', 'passphrase'].map((name) => name.slice(-3)))
 ]
 
 const sensitiveHeaders: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie'])

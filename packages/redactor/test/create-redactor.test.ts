@@ -111,7 +111,11 @@ describe('rule 5: values under telling keys', () => {
     ['{"msg":"no token:","user":"alice"}', '{"msg":"no token:","user":"alice"}'],
     ['{"msg":"password=","n":["token:"]}', '{"msg":"password=","n":["token:"]}'],
     ['{"a":"{\\"token\\":5}"}', '{"a":"{\\"token\\":\\"[REDACTED]\\"}"}'],
-    ['monkey=banana turkey: yes', 'monkey=banana turkey: yes']
+    ['"password" => "abc", :n => 1', '"password" => "[REDACTED]", :n => 1'],
+    ['password := "abc"', 'password := "[REDACTED]"'],
+    ['monkey=banana turkey: yes', 'monkey=banana turkey: yes'],
+    ['key: value signature: x auth=none class=a', 'key: value signature: x auth=none class=a'],
+    ['PUT https://h/x?sig=abc&a=1', 'PUT https://h/x?sig=[REDACTED]&a=1']
   ])('T13: %s', (text, expected) => {
     expect(redactText(text)).toBe(expected)
   })
@@ -189,6 +193,14 @@ describe('rule 8: URLs', () => {
     ['https://token@h/', 'https://[REDACTED]@h/'],
     ['https://h/cb?code=abc&state=s#access_token=def', 'https://h/cb?code=[REDACTED]&state=s#access_token=[REDACTED]'],
     ['/mcp?api%5Fkey=abc&x=1', '/mcp?api%5Fkey=[REDACTED]&x=1'],
+    [
+      'https://h/x?sig=a&se=1&X-Amz-Signature=b&key=c&jwt=d&auth=e',
+      'https://h/x?sig=[REDACTED]&se=1&X-Amz-Signature=[REDACTED]&key=[REDACTED]&jwt=[REDACTED]&auth=[REDACTED]'
+    ],
+    [
+      '/x?token[]=a&user[password]=b&user%5Bname%5D=c&list[]=d',
+      '/x?token[]=[REDACTED]&user[password]=[REDACTED]&user%5Bname%5D=c&list[]=d'
+    ],
     ['not a url', 'not a url']
   ])('T13: %s', (url, expected) => {
     expect(redactor.redactUrl(url)).toBe(expected)

@@ -54,11 +54,48 @@ test('T13: raw headers, flat or in pairs, under whatever name', () => {
   })
 })
 
+test('T13: pairs of a name and a value, as a HAR file and a container have them', () => {
+  const pairs = [
+    { name: 'Authorization', value: 'Bearer abc' },
+    { name: 'API_TOKEN', value: 'abc' },
+    { key: 'password', value: 'abc', enabled: true },
+    { name: 'Accept', value: '*/*' },
+    { name: 'token' }
+  ]
+  expect(redactValue({ pairs })).toEqual({
+    pairs: [
+      { name: 'Authorization', value: '[REDACTED]' },
+      { name: 'API_TOKEN', value: '[REDACTED]' },
+      { key: 'password', value: '[REDACTED]', enabled: true },
+      { name: 'Accept', value: '*/*' },
+      { name: 'token' }
+    ]
+  })
+})
+
+test('T13: what lies deeper under a secret key keeps its shape, and no text', () => {
+  const value = {
+    client_secret: { value: 'abc', parts: ['d', { e: 'f' }], map: new Map([['g', 'h']]), generation: 3, none: '', type: 'Bearer' }
+  }
+  expect(redactValue(value)).toEqual({
+    client_secret: {
+      value: '[REDACTED]',
+      parts: ['[REDACTED]', { e: '[REDACTED]' }],
+      map: new Map([['[REDACTED]', '[REDACTED]']]),
+      generation: 3,
+      none: '',
+      type: '[REDACTED]'
+    }
+  })
+})
+
 test('the code of an error, a JSON schema and plain data stay', () => {
   const value = {
     code: -32600,
     error: { code: 'ECONNREFUSED' },
-    inputSchema: { properties: { password: { type: 'string' } } },
+    inputSchema: {
+      properties: { password: { type: 'string' }, token: { $ref: '#/t' }, secret: { anyOf: [{ type: 'string', title: 'S' }] } }
+    },
     big: 10n,
     no: null,
     at: new Date(0)
