@@ -79,12 +79,12 @@ describe('a lock that cannot be had', () => {
     const release = await holdLock(plain(), key)
     const leaving = new AbortController()
     const waiter = plain().transact(key, async () => 'never', { ...deadline, waiter: leaving.signal })
-    await expect.poll(waiting).toBe(1)
+    await expect.poll(waiting, { timeout: 20_000 }).toBe(1)
     const reason = new Error('the caller lost its connection: a timeout of its own')
     leaving.abort(reason)
     await expect(waiter).rejects.toBe(reason)
     await release()
-    await expect.poll(() => pool.idleCount === pool.totalCount).toBe(true)
+    await expect.poll(() => pool.idleCount === pool.totalCount, { timeout: 20_000 }).toBe(true)
   })
 
   test('the same for a login', async () => {
@@ -104,7 +104,7 @@ describe('a lock that cannot be had', () => {
     const key = freshKey()
     const release = await holdLock(plain(), key)
     const others = [plain().transact(key, async () => 1, deadline), plain().transact(key, async () => 2, deadline)]
-    await expect.poll(waiting).toBe(2)
+    await expect.poll(waiting, { timeout: 20_000 }).toBe(2)
     const error = await plain()
       .transact(key, async () => 'never', { deadlineMs: 100 })
       .catch((reason: unknown) => reason)
@@ -146,7 +146,7 @@ describe('a lock that cannot be had', () => {
       async (held) => await held.write({ ...(await held.read()), access_token: 'second', generation: 2 }),
       deadline
     )
-    await expect.poll(waiting).toBe(1)
+    await expect.poll(waiting, { timeout: 20_000 }).toBe(1)
     await pool.query('SELECT pg_sleep(0.4)')
     await release()
     await waiter

@@ -115,7 +115,7 @@ describe.skipIf(pgbouncer === undefined)('behind PgBouncer in transaction mode (
         deadline
       )
     )
-    await expect.poll(() => inside).toBe(logins.length)
+    await expect.poll(() => inside, { timeout: 20_000 }).toBe(logins.length)
     await expect(store.transact(freshKey(), async () => 'free', deadline)).resolves.toBe('free')
     gate.resolve()
     await Promise.all(holding)

@@ -111,7 +111,7 @@ describe('postgresStore', () => {
       },
       deadline
     )
-    await expect.poll(() => inside).toBe(1)
+    await expect.poll(() => inside, { timeout: 20_000 }).toBe(1)
     const second = store.transact(key, async () => expect(inside).toBe(0), deadline)
     await store.transact(other, async () => expect(inside).toBe(1), deadline)
     gate.resolve()
