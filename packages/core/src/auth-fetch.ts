@@ -3,6 +3,7 @@ import { compose, connectionsOf, listOf, stack } from './compose.ts'
 import { invalidOption, McpAuthError } from './errors.ts'
 import { globalResponse } from './global-response.ts'
 import type { Dispatch, DispatchHandler, Interceptor, Road } from './interceptor.ts'
+import { proxyAgent } from './proxy-agent.ts'
 import { knownBytes, withBody } from './request-body.ts'
 import { loadUndici, requireNode, type Undici } from './undici.ts'
 
@@ -148,7 +149,7 @@ function handlingOldHandlers(undici: Undici, run: Dispatch): DispatcherLike {
 function defaultDispatcher(undici: Undici): Dispatcher {
   // An event stream is silent for as long as its server likes.
   const options = { bodyTimeout: 0 }
-  return proxyConfigured() ? new undici.EnvHttpProxyAgent(options) : new undici.Agent(options)
+  return proxyConfigured() ? proxyAgent(() => new undici.EnvHttpProxyAgent(options)) : new undici.Agent(options)
 }
 
 // biome-ignore lint/style/noProcessEnv: the default dispatcher is the one place of this package that looks at the environment

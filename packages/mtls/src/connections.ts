@@ -1,4 +1,12 @@
-import { type Dispatch, type DispatchHandler, type DispatchOptions, type Environment, McpAuthError, publish } from '@mcpauth/core'
+import {
+  type Dispatch,
+  type DispatchHandler,
+  type DispatchOptions,
+  type Environment,
+  McpAuthError,
+  proxyAgent,
+  publish
+} from '@mcpauth/core'
 import type { Agent, EnvHttpProxyAgent } from 'undici'
 import { explainTlsFailure } from './tls-failure.ts'
 import { identityOf, loadTlsMaterial, type TlsSources } from './tls-material.ts'
@@ -104,7 +112,7 @@ function openAgent({ Agent, EnvHttpProxyAgent }: Undici, tls: object, environmen
   const httpsProxy = environment.https_proxy ?? environment.HTTPS_PROXY ?? ''
   if (httpProxy === '' && httpsProxy === '') return new Agent(options)
   const noProxy = environment.no_proxy ?? environment.NO_PROXY ?? ''
-  return new EnvHttpProxyAgent({ ...options, requestTls: tls, httpProxy, httpsProxy, noProxy })
+  return proxyAgent(() => new EnvHttpProxyAgent({ ...options, requestTls: tls, httpProxy, httpsProxy, noProxy }))
 }
 
 /** undici 7's `request` leaves its caller's dispatcher in the options, and undici 8's agents refuse it there. */
