@@ -50,15 +50,20 @@ export function harEntries(allow: HarAllowList, redactor: Redactor): HarEntry {
   }
 
   function queryList(url: string): Array<{ name: string; value: string }> {
-    const start = url.indexOf('?')
-    const pairs = start === -1 ? [] : [...new URLSearchParams(url.slice(start))]
-    return pairs.map(([name, value]) => ({ name: redactor.redactText(name), value: query.has(name) ? redactor.redactText(value) : hidden }))
+    // A fragment is no part of the last value: an allowed one would take it along.
+    const text = /^[^?#]*(\?[^#]*)/.exec(url)?.[1] ?? ''
+    const pairs = [...new URLSearchParams(text)]
+    return pairs.map(([name, value]) => {
+      if (query.has(name)) return { name, value: redactor.redactText(value) }
+      // What stands alone, as in `?abc`, is as much a value as a name.
+      return value === '' ? { name: hidden, value } : { name: redactor.redactText(name), value: hidden }
+    })
   }
 
   function shownUrl(url: string): string {
     const address = redactor.redactUrl(url.replace(/[?#][\s\S]*$/, ''))
-    const pairs = queryList(url).map(
-      ({ name, value }) => `${encodeURIComponent(name)}=${value === hidden ? hidden : encodeURIComponent(value)}`
+    const pairs = queryList(url).map((pair) =>
+      [pair.name, pair.value].map((text) => (text === hidden ? hidden : encodeURIComponent(text))).join('=')
     )
     return pairs.length === 0 ? address : `${address}?${pairs.join('&')}`
   }

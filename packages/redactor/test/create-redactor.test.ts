@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { literals, secrets } from '@mcpauth/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createRedactor } from '../src/index.ts'
+import { createRedactor, type Redactor, type RedactorOptions } from '../src/index.ts'
 
 const redactor = createRedactor()
 const { redactText } = redactor
@@ -209,6 +209,43 @@ describe('rule 8: URLs', () => {
   test('T13: URLs in running text', () => {
     expect(redactText('GET https://u:p@h/cb?code=abc&iss=i done')).toBe('GET https://[REDACTED]@h/cb?code=[REDACTED]&iss=i done')
   })
+})
+
+const github = `ghp_${'xyz'.repeat(12)}`
+const hexadecimal = '0123456789abcdef0123456789abcdef'
+const random = 'q7Zk2Wm9Xc4Vb1Nt8Lp5Rj3Hs6Gd0FyAe'
+const header = (name: string) => (one: Redactor) => JSON.stringify(one.redactHeaders({ [name]: 'shown' }))
+/** For each rule something that it alone takes out, and what allows that. */
+const alone: Array<[rule: keyof RedactorOptions, text: (one: Redactor) => string, shown: string, allow: string]> = [
+  ['vendorShapes', (one) => one.redactText(`a ${github} b`), github, github],
+  ['hexBlobs', (one) => one.redactText(`a ${hexadecimal} b`), hexadecimal, hexadecimal],
+  ['randomBlobs', (one) => one.redactText(`a ${random} b`), random, random],
+  ['secretKeys', (one) => one.redactText('password=shown b'), 'shown', 'password'],
+  ['sensitiveHeaders', header('Cookie'), 'shown', 'cookie'],
+  ['credentialHeaders', header('Mcp-Session-Id'), 'shown', 'mcp-session-id'],
+  ['urls', (one) => one.redactUrl('https://h/cb?code=shown&x=1'), 'shown', 'code']
+]
+
+describe.each(alone)('T13: the rule %s', (rule, textOf, shown, allow) => {
+  const rest = Object.fromEntries([['registered', false], ...alone.map(([name]) => [name, false])]) as RedactorOptions
+
+  test('takes out by default what it is for, alone too, and nothing when it is off', () => {
+    for (const options of [{}, { ...rest, [rule]: true }]) expect(textOf(createRedactor(options))).not.toContain(shown)
+    expect(textOf(createRedactor(rest))).toContain(shown)
+    expect(textOf(createRedactor({ [rule]: false }))).toContain(shown)
+  })
+
+  test('shows what its list allows, by word and by expression, and not what the list of another allows', () => {
+    for (const item of [allow, new RegExp(`^${allow}$`, 'i')])
+      expect(textOf(createRedactor({ [rule]: { allow: [item] } }))).toContain(shown)
+    expect(textOf(createRedactor({ [rule]: { allow: ['something else'] } }))).not.toContain(shown)
+  })
+})
+
+test('T13: the first rule has a switch and no list', () => {
+  secrets.add('a registered secret of the switch')
+  expect(createRedactor({}).redactText('a registered secret of the switch')).toBe('[REDACTED]')
+  expect(createRedactor({ registered: false }).redactText('a registered secret of the switch')).toBe('a registered secret of the switch')
 })
 
 test('each rule has its switch and its allow list', () => {

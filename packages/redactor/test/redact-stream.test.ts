@@ -31,6 +31,15 @@ test('T13: a secret is found wherever the chunks are cut, also through a charact
   expect(redactor.redactText(log)).not.toMatch(/canary|abcabc|q83v/)
 })
 
+test('T13: a secret is found at every single place where a log can be cut in two', async () => {
+  const log = `é one ${secret}\ntwo 漢 password=abcabc\n${key}\n`
+  const bytes = Buffer.from(log)
+  const whole = redactor.redactText(log)
+  for (let cut = 0; cut <= bytes.length; cut++) expect(await through([bytes.subarray(0, cut), bytes.subarray(cut)]), `${cut}`).toBe(whole)
+  for (let cut = 0; cut <= log.length; cut++) expect(await through([log.slice(0, cut), log.slice(cut)]), `${cut}`).toBe(whole)
+  expect(await through(Array.from(bytes, (byte) => Buffer.from([byte])))).toBe(whole)
+})
+
 test('a line is written as soon as it is complete', async () => {
   const stream = redactor.stream()
   stream.write('first\nsecond')

@@ -165,6 +165,22 @@ describe('the HAR file', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600)
   })
 
+  test('T13: a redirect is told without what its target carries, and where it goes on is not written down at all', async () => {
+    const origin = await listen((request, response) => {
+      if (request.url?.startsWith('/elsewhere')) return void response.end('there')
+      response
+        .writeHead(307, 'private words', { location: '/elsewhere?code=private&page=1&private-words-too#private-words' })
+        .end('private')
+    })
+    const file = har('redirect.har')
+    const dispatcher = new Agent().compose(withRedactor(`${origin}/mcp`, { har: { file, query: ['page'] } }) as never)
+    expect(await (await fetch(`${origin}/mcp`, { dispatcher })).text()).toBe('there')
+    const { entries } = JSON.parse(readFileSync(file, 'utf8')).log
+    expect(entries).toHaveLength(1)
+    expect(entries[0].response).toMatchObject({ status: 307, redirectURL: '/elsewhere?code=[REDACTED]&page=1&[REDACTED]=' })
+    expect(JSON.stringify(entries)).not.toMatch(/private-words|=private|"private"/)
+  })
+
   test('T11: a link planted in its place is not written through', async () => {
     const origin = await listen(answer)
     const file = har('link.har')
