@@ -26,7 +26,8 @@ export function exchangeLog(sink: LineSink, { redactor, hideHeaders, bodies }: L
       time: exchange.startedAt.toISOString(),
       id: exchange.id,
       method: exchange.method,
-      url: exchange.url,
+      // As a URL: in running text a name that is percent-encoded gives nothing away.
+      url: exchange.url.includes('?') ? redactor.redactUrl(exchange.url) : exchange.url,
       status: exchange.status,
       durationMs: rounded(exchange.durationMs),
       waitMs: rounded(exchange.waitMs),

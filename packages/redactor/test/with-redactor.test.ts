@@ -74,6 +74,14 @@ describe('the log', () => {
     expect(seen.join('')).not.toMatch(/canary|abcdef|session-of|requestBody|sid=/)
   })
 
+  test('T13: a parameter is known by its name, however that is written', async () => {
+    const origin = await listen(answer)
+    const { log, parsed } = lines()
+    const dispatcher = new Agent().compose(withRedactor(`${origin}/mcp`, { log }) as never)
+    await (await fetch(`${origin}/mcp?api%5Fkey=private&token[]=private&user[password]=private&page=2`, { dispatcher })).text()
+    expect(parsed()[0]?.url).toBe(`${origin}/mcp?api%5Fkey=[REDACTED]&token[]=[REDACTED]&user[password]=[REDACTED]&page=2`)
+  })
+
   test('T13: with bodies, JSON is shown as JSON without secrets', async () => {
     const origin = await listen(answer)
     const { log, parsed } = lines()
