@@ -37,3 +37,56 @@ test('a look that fails changes nothing, and what the lock throws is thrown', as
   await expect(adoptWhileWaiting(failing, async () => 'ours')).resolves.toBe('ours')
   await expect(adoptWhileWaiting(failing, () => Promise.reject(new Error('lock timeout')))).rejects.toThrow('lock timeout')
 })
+
+test('who leaves the queue for a reason of its own gets that reason, even when nothing has appeared', async () => {
+  const locked = async (waiter: AbortSignal): Promise<string> => {
+    expect(waiter.aborted).toBe(false)
+    throw new Error('lock timeout')
+  }
+  await expect(adoptWhileWaiting(async () => undefined, locked)).rejects.toThrow('lock timeout')
+})
+
+test('after the end nobody looks any more', async () => {
+  let looks = 0
+  const look = async (): Promise<undefined> => {
+    looks += 1
+  }
+  await adoptWhileWaiting(look, async () => 'ours')
+  await expect(adoptWhileWaiting(look, () => Promise.reject(new Error('lock timeout')))).rejects.toThrow('lock timeout')
+  const atTheEnd = looks
+  let others = 0
+  await adoptWhileWaiting(async () => (++others > 4 ? 'enough' : undefined), neverFree)
+  expect(looks).toBe(atTheEnd)
+})
+
+test('a look that fails while waiting is followed by another', async () => {
+  let looks = 0
+  const look = async (): Promise<string> => {
+    looks += 1
+    if (looks < 4) throw new Error('unreadable')
+    return 'theirs'
+  }
+  await expect(adoptWhileWaiting(look, neverFree)).resolves.toBe('theirs')
+})
+
+test('a token that appears in the moment when the lock is free belongs to whoever took it: the work goes on', async () => {
+  const looking = Promise.withResolvers<void>()
+  const free = Promise.withResolvers<void>()
+  let looks = 0
+  const look = async (): Promise<string | undefined> => {
+    looks += 1
+    if (looks === 1) return undefined
+    looking.resolve()
+    await free.promise
+    return 'theirs'
+  }
+  const work = adoptWhileWaiting(look, async (waiter, started) => {
+    await looking.promise
+    started()
+    free.resolve()
+    await new Promise(setImmediate)
+    expect(waiter.aborted).toBe(false)
+    throw new Error('the refresh failed')
+  })
+  await expect(work).rejects.toThrow('the refresh failed')
+})

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { getEventListeners } from 'node:events'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createFlights, waitFor } from '../src/flights.ts'
 
 const patience = { personMs: 60_000, tooLong: () => new Error('too long') }
@@ -57,4 +58,41 @@ test('a flight that fails when nobody waits any more is no unhandled rejection',
   await new Promise(setImmediate)
   process.off('unhandledRejection', listener)
   expect(unhandled).toEqual([])
+})
+
+test('a flight that has failed is over: the next who comes starts another', async () => {
+  const flights = createFlights<string>()
+  await expect(flights.join('a', () => Promise.reject(new Error('once'))).promise).rejects.toThrow('once')
+  expect(flights.has('a')).toBe(false)
+  const next = flights.join('a', async () => 'twice')
+  expect(flights.has('a')).toBe(true)
+  expect(await next.promise).toBe('twice')
+  expect(flights.has('a')).toBe(false)
+})
+
+test('a start that throws at once is a flight that fails', async () => {
+  const flight = createFlights<string>().join('a', () => {
+    throw new Error('at once')
+  })
+  await expect(waitFor(flight, patience)).rejects.toThrow('at once')
+})
+
+test('T17: who has waited leaves neither a timer nor a listener', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const leaving = new AbortController()
+  const waiter = leaving.signal
+  const flights = createFlights<string>()
+  const done = flights.join('a', async () => 'done')
+  const failed = flights.join('b', () => Promise.reject(new Error('failed')))
+  const hanging = flights.join('c', () => new Promise(() => undefined))
+  expect(await waitFor(done, { ...patience, waiter })).toBe('done')
+  await expect(waitFor(failed, { ...patience, waiter })).rejects.toThrow('failed')
+  const gone = waitFor(hanging, { ...patience, waiter })
+  expect(getEventListeners(waiter, 'abort')).toHaveLength(1)
+  leaving.abort(new Error('gone'))
+  await expect(gone).rejects.toThrow('gone')
+  await expect(waitFor(hanging, { ...patience, waiter })).rejects.toThrow('gone')
+  expect(getEventListeners(waiter, 'abort')).toHaveLength(0)
+  expect(vi.getTimerCount()).toBe(0)
 })
