@@ -58,16 +58,12 @@ export function dpopKey(jwk: DpopJwk, { now = Date.now }: DpopKeyOptions = {}): 
   // Only the public members: what is in the header goes on the wire. The thumbprint is over these, in this order (RFC 7638 §3.2).
   const publicJwk = JSON.stringify({ crv, kty, x, y })
   const header = base64url(`{"alg":"ES256","typ":"dpop+jwt","jwk":${publicJwk}}`)
-  let lastToken: string | undefined
-  let lastHash = ''
+  let last: { token: string; hash: string } | undefined
 
   /** The same token is sent many times; its hash is computed once. */
   function tokenHash(token: string): string {
-    if (token !== lastToken) {
-      lastHash = sha256(token)
-      lastToken = token
-    }
-    return lastHash
+    if (last?.token !== token) last = { token, hash: sha256(token) }
+    return last.hash
   }
 
   function proof({ method, url, nonce, accessToken }: DpopProofRequest): string {
@@ -76,8 +72,9 @@ export function dpopKey(jwk: DpopJwk, { now = Date.now }: DpopKeyOptions = {}): 
       htm: method,
       htu: url.origin + url.pathname,
       iat: Math.floor(now() / 1000),
-      ...(nonce === undefined ? {} : { nonce }),
-      ...(accessToken === undefined ? {} : { ath: tokenHash(accessToken) })
+      // JSON leaves out what is undefined.
+      nonce,
+      ath: accessToken === undefined ? undefined : tokenHash(accessToken)
     }
     const input = `${header}.${base64url(JSON.stringify(claims))}`
     return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`

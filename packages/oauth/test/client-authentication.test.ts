@@ -186,8 +186,8 @@ test('N37: a client at an identity provider signs with its key, algorithm and ke
   expect(decodeProtectedHeader(body.get('client_assertion') as string)).toEqual({ alg: 'PS256', kid: 'k2' })
 })
 
-test.each(['clientSecret', 'privateKey'])('a %s that is missing is an error that names its variable', async (option) => {
+test.each(['clientSecret', 'privateKey'])('a %s that is missing is an error that names the option', async (option) => {
   await expect(
-    clientAtProvider({ clientId: 'idp', [option]: { env: 'NOT_THERE' } }, { env: {}, now: Date.now }, 'grant.client')
-  ).rejects.toMatchObject({ code: 'MCPAUTH_CREDENTIAL_MISSING', message: expect.stringContaining('NOT_THERE') })
+    clientAtProvider({ clientId: 'idp', [option]: () => '' }, { env: {}, now: Date.now }, 'grant.client')
+  ).rejects.toMatchObject({ code: 'MCPAUTH_CREDENTIAL_MISSING', message: expect.stringContaining(`grant.client.${option}`) })
 })
