@@ -1,6 +1,7 @@
 import { memoryStore } from '@mcpauth/token-store'
 import { expect, test } from 'vitest'
 import { browserLogin, clientCredentials, oauthTokens, withOAuth } from '../src/index.ts'
+import { checkClientMetadataUrl, checkHttps, checkOptions, checkScope } from '../src/options.ts'
 
 const url = 'https://mcp.example.com/mcp'
 
@@ -83,4 +84,154 @@ test.each([
       hint: meant && `did you mean ${meant}?`
     })
   )
+})
+
+const settingsOf = (options: Record<string, unknown> = {}) =>
+  checkOptions(url, { store: memoryStore(), ...options } as never, { FROM: 'the process' })
+
+test('what is not said has its default, in milliseconds', () => {
+  expect(settingsOf()).toMatchObject({
+    server: new URL(url),
+    key: { kind: 'server', url },
+    clientName: 'mcpauth',
+    refreshAheadMs: 60_000,
+    loginWaitMs: 45_000,
+    loginTimeoutMs: 300_000,
+    lockWaitMs: 180_000,
+    now: Date.now,
+    env: { FROM: 'the process' }
+  })
+  expect(settingsOf().key).not.toHaveProperty('profile')
+  const now = (): number => 0
+  expect(settingsOf({ profile: 'work', refreshAheadSeconds: 5, clientName: 'Agent', now, env: { FROM: 'me' } })).toMatchObject({
+    key: { kind: 'server', url, profile: 'work' },
+    refreshAheadMs: 5_000,
+    clientName: 'Agent',
+    now,
+    env: { FROM: 'me' }
+  })
+})
+
+test.each<Record<string, unknown>>([
+  { refreshAheadSeconds: 0 },
+  { refreshAheadSeconds: 86_400 },
+  { loginWaitMs: 0 },
+  { loginWaitMs: 3_600_000 },
+  { loginTimeoutMs: 1_000 },
+  { loginTimeoutMs: 3_600_000 },
+  { lockWaitMs: 100 },
+  { lockWaitMs: 3_600_000 },
+  { profile: 'a'.repeat(64) },
+  { profile: 'Az09_.@+-' },
+  { scopeOnRefresh: 'omit' },
+  { scopeOnRefresh: 'requested' },
+  { refreshIsolation: 'none' },
+  { resource: 'urn:example:resource' },
+  { dangerouslyOmitResource: true },
+  { grant: clientCredentials() },
+  { login: browserLogin() },
+  { chooseAuthorizationServer: () => 'x' },
+  { tokenUrl: 'http://127.0.0.1:1/token' },
+  { tokenUrl: 'http://as.example.com/token', dangerouslyAllowHttp: true },
+  { client: { clientId: 'a b', clientSecret: { env: 'A' }, tokenEndpointAuthMethod: 'client_secret_post' } },
+  { client: { clientId: 'a', privateKey: { file: 'key.pem' }, tokenEndpointAuthMethod: 'private_key_jwt' } },
+  { client: { clientId: 'a', tokenEndpointAuthMethod: 'none', issuer: 'https://as.example.com' } },
+  { client: { clientId: 'a', redirectUris: ['http://127.0.0.1/callback'] } }
+])('an option is taken up to its limits: %j', (options) => {
+  expect(() => settingsOf(options)).not.toThrow()
+})
+
+test.each<[string, Record<string, unknown>]>([
+  ['refreshAheadSeconds', { refreshAheadSeconds: 86_401 }],
+  ['refreshAheadSeconds', { refreshAheadSeconds: '60' }],
+  ['loginWaitMs', { loginWaitMs: 3_600_001 }],
+  ['loginWaitMs', { loginWaitMs: -1 }],
+  ['loginTimeoutMs', { loginTimeoutMs: 999 }],
+  ['loginTimeoutMs', { loginTimeoutMs: 3_600_001 }],
+  ['lockWaitMs', { lockWaitMs: 99 }],
+  ['lockWaitMs', { lockWaitMs: Number.POSITIVE_INFINITY }],
+  ['profile', { profile: 'a'.repeat(65) }],
+  ['profile', { profile: '' }],
+  ['profile', { profile: 'a/' }],
+  ['profile', { profile: '/a' }],
+  ['profile', { profile: 5 }],
+  ['clientName', { clientName: 5 }],
+  ['grant', { grant: { grantType: 'client_credentials' } }],
+  ['grant', { grant: Object.assign(() => undefined, { grantType: 5 }) }],
+  ['resource', { resource: new URL('https://a.example/') }],
+  ['resource', { resource: '/mcp' }],
+  ['client.clientId', { client: { clientId: 5 } }],
+  ['client.clientId', { client: { clientId: 'a\u007f' } }],
+  ['client.clientId', { client: { clientId: '\u0000a' } }],
+  ['client.issuer', { client: { clientId: 'a', issuer: 5 } }],
+  ['client.issuer', { client: { clientId: 'a', issuer: new URL('https://as.example.com') } }],
+  ['client.tokenEndpointAuthMethod', { client: { clientId: 'a', tokenEndpointAuthMethod: 'client_secret_post', privateKey: () => 'k' } }],
+  ['client.tokenEndpointAuthMethod', { client: { clientId: 'a', tokenEndpointAuthMethod: 'private_key_jwt', clientSecret: () => 's' } }],
+  ['deviceAuthorizationUrl', { deviceAuthorizationUrl: 'http://as.example.com/device' }],
+  ['clientMetadataUrl', { clientMetadataUrl: 'https://client.example.com/' }],
+  ['refreshIsolation', { refreshIsolation: 'thread' }],
+  ['refreshIsolation', { refreshIsolation: 'process' }]
+])('beyond its limits a %s is refused by its name: %j', (name, options) => {
+  expect(() => settingsOf(options)).toThrow(
+    expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION', message: expect.stringContaining(`option ${name}:`) })
+  )
+})
+
+test.each([[null], ['options'], [5]])('options that are %j are refused', (options) => {
+  expect(() => checkOptions(url, options as never)).toThrow(
+    expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION', message: expect.stringContaining('option options:') })
+  )
+})
+
+test.each<[string, boolean, boolean]>([
+  ['https://as.example.com/token', false, true],
+  ['http://127.0.0.1:1/token', false, true],
+  ['http://[::1]/token', false, true],
+  ['http://as.example.com/token', false, false],
+  ['http://as.example.com/token', true, true],
+  ['ftp://as.example.com/token', true, false],
+  ['ftp://127.0.0.1/token', true, false],
+  ['javascript:alert(1)', true, false],
+  ['https://user@as.example.com/', false, false],
+  ['https://:password@as.example.com/', false, false],
+  ['https://as.example.com/#x', false, false],
+  ['as.example.com', false, false]
+])('N31: %s, where http is allowed: %s, may be sent a secret: %s', (value, allowHttp, fine) => {
+  const check = () => checkHttps('tokenUrl', value, allowHttp)
+  if (fine) expect(check).not.toThrow()
+  else expect(check).toThrow(expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION' }))
+  expect(() => checkHttps('tokenUrl', new URL('https://as.example.com'), allowHttp)).toThrow()
+})
+
+test.each<[unknown, boolean]>([
+  [undefined, true],
+  ['a', true],
+  ['a b:c/d.e', true],
+  ['!#[]~', true],
+  ['', false],
+  [' a', false],
+  ['a ', false],
+  ['a  b', false],
+  ['a\tb', false],
+  ['a\\b', false],
+  ['é', false],
+  [null, false],
+  [['a'], false]
+])('a scope is a list of words (RFC 6749 §3.3): %j', (scope, fine) => {
+  const check = () => checkScope(scope, 'the scope')
+  if (fine) expect(check).not.toThrow()
+  else expect(check).toThrow(expect.objectContaining({ message: expect.stringContaining('option the scope:') }))
+})
+
+test.each([
+  ['https://client.example.com/metadata.json', true],
+  ['https://client.example.com/a?b', true],
+  ['http://127.0.0.1/metadata.json', false],
+  ['https://client.example.com', false],
+  ['https://client.example.com/a/../b', false],
+  ['https://CLIENT.example.com/b', false],
+  ['https://client.example.com:443/b', false]
+])('N10: %s names a metadata document: %s', (value, fine) => {
+  if (fine) expect(() => checkClientMetadataUrl(value)).not.toThrow()
+  else expect(() => checkClientMetadataUrl(value)).toThrow(expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION' }))
 })

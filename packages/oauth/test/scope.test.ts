@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { clientCredentials } from '../src/index.ts'
-import { selectScope } from '../src/scope-selection.ts'
+import { challengedScope, scopeCovers, scopeUnion, scopeWords, selectScope } from '../src/scope-selection.ts'
 import { keyOf, type Scene, scene } from './small-servers.ts'
 
 const nothing = { option: undefined, challenged: undefined, resourceScopes: undefined, serverScopes: undefined, wantsRefresh: true }
@@ -144,4 +144,30 @@ test('a 403 of another kind is the server’s answer', async () => {
   await tokens.login()
   world.mcp.overrides.set('/mcp', () => ({ status: 403, headers: { 'www-authenticate': 'Bearer error="invalid_token"' } }))
   expect(await world.post(world.fetchWith(tokens))).toBe(403)
+})
+
+test('scopes are words, each once, in the order in which they came', () => {
+  expect(scopeWords(undefined)).toEqual([])
+  expect(scopeWords('  b a  b ')).toEqual(['b', 'a'])
+  expect(scopeUnion('b a', 'c b')).toBe('b a c')
+  expect(scopeUnion(undefined, 'c')).toBe('c')
+  expect(scopeUnion('c', undefined)).toBe('c')
+  expect(scopeUnion(undefined, ' ')).toBeUndefined()
+})
+
+test('N29: granted scopes cover what is wanted only when every word is there, and are known', () => {
+  expect(scopeCovers(['a', 'b'], ['b'])).toBe(true)
+  expect(scopeCovers(['a', 'b'], [])).toBe(true)
+  expect(scopeCovers(['a', 'b'], ['b', 'c'])).toBe(false)
+  expect(scopeCovers(undefined, [])).toBe(false)
+})
+
+test('N17 N18: what several challenges ask for is asked for together, and an empty scope is none', () => {
+  const challenge = (scope?: string) => ({ scheme: 'bearer', parameters: scope === undefined ? {} : { scope } }) as never
+  expect(challengedScope([challenge('a'), challenge(), challenge('b a')])).toBe('a b')
+  expect(challengedScope([challenge()])).toBeUndefined()
+  expect(challengedScope([])).toBeUndefined()
+  expect(selectScope({ ...nothing, challenged: '', resourceScopes: ['b'] })).toBe('b')
+  expect(selectScope({ ...nothing, resourceScopes: [] })).toBeUndefined()
+  expect(selectScope({ ...nothing, option: 'a a' })).toBe('a')
 })

@@ -23,3 +23,24 @@ test('T19: a server that asks for another scope each time gets ten attempts in a
   clock = 3_600_001
   expect(limit.spend('x', ['another'])).toBe(true)
 })
+
+test('T19: an attempt counts for an hour, to the millisecond, also when the clock was set back', () => {
+  let clock = 10_000_000
+  const limit = stepUpLimit(() => clock)
+  for (let i = 0; i < 10; i++) expect(limit.spend('x', [`scope-${i}`])).toBe(true)
+  clock += 3_599_999
+  expect(limit.spend('x', ['another'])).toBe(false)
+  clock -= 2 * 3_599_999
+  expect(limit.spend('x', ['another'])).toBe(false)
+  clock = 10_000_000 + 3_600_000
+  expect(limit.spend('x', ['another'])).toBe(true)
+})
+
+test('N29: what was refused is not counted, and the caller’s list is left as it is', () => {
+  const limit = stepUpLimit(() => 0)
+  const scopes = ['b', 'a']
+  for (let i = 0; i < 20; i++) limit.spend('x', scopes)
+  expect(scopes).toEqual(['b', 'a'])
+  expect(limit.spend('x', ['c'])).toBe(true)
+  expect(limit.most).toBe(3)
+})
