@@ -3,7 +3,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLocalJWKSet, exportJWK, jwtVerify } from 'jose'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import {
   clientCredentials,
   type DevicePrompt,
@@ -258,6 +258,71 @@ test.each<[string, Answer | 'drop', number]>([
   expect(await world.tokensWith({ grant: world.grant }).login()).toMatchObject({ loggedIn: true })
   expect(world.waits).toEqual([5_000, 5_000, everyMs, everyMs])
   expect(world.prompts).toHaveLength(1)
+})
+
+/** The device authorization answers with these fields as well. */
+function deviceSays(world: Scene, fields: Record<string, unknown>, answer: Answer = {}): void {
+  const body = { device_code: 'd', user_code: 'u', verification_uri: 'https://as.example.com/activate', ...fields }
+  world.as.overrides.set('/device', () => ({ body, ...answer }))
+}
+
+test.each<[unknown, number]>([
+  [undefined, 5_000],
+  ['7', 7_000],
+  [120, 120_000],
+  [0.001, 1_000],
+  [0, 5_000],
+  [-1, 5_000],
+  ['soon', 5_000],
+  [1e9, 600_000],
+  [Number.MAX_VALUE, 600_000]
+])('N40 T9: an interval of %j is kept to, and one that no timer can wait does not become a storm of requests', async (interval, everyMs) => {
+  await using world = await device([{ error: 'authorization_pending' }])
+  deviceSays(world, { interval })
+  expect(await world.tokensWith({ grant: world.grant }).login()).toMatchObject({ loggedIn: true })
+  expect(world.waits).toEqual([everyMs, everyMs])
+})
+
+test('N40 T9: a server that is away for a moment is never asked sooner than it said before', async () => {
+  await using world = await device(['drop', { error: 'slow_down' }])
+  deviceSays(world, { interval: 120 })
+  await world.tokensWith({ grant: world.grant }).login()
+  expect(world.waits).toEqual([120_000, 120_000, 125_000])
+})
+
+test.each<[string, Record<string, unknown>, Answer?]>([
+  ['no device code', { device_code: undefined }],
+  ['a user code that is a number', { user_code: 5 }],
+  ['no place to go', { verification_uri: undefined }],
+  ['a place that is a program', { verification_uri: 'javascript:alert(1)' }],
+  ['a place that is a file', { verification_uri: 'file:///etc/passwd' }],
+  ['a place that is no URL', { verification_uri: 'as.example.com/activate' }],
+  ['status 400', {}, { status: 400 }],
+  ['a page', {}, { body: '<html>' }]
+])('N40 N35: a device authorization with %s is an error, and nobody is shown anything', async (_name, fields, answer) => {
+  await using world = await device([])
+  deviceSays(world, fields, answer)
+  await expect(world.tokensWith({ grant: world.grant }).login()).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE' })
+  expect(world.prompts).toEqual([])
+  expect(world.waits).toEqual([])
+})
+
+test('N40 N35: the address with the code in it is shown only when it is one of the web; a code lasts ten minutes where nobody says', async () => {
+  await using world = await device([])
+  deviceSays(world, { verification_uri_complete: 'javascript:alert(1)', expires_in: 'soon', user_code: 'x'.repeat(50) })
+  await world.tokensWith({ grant: world.grant }).login()
+  expect(world.prompts).toMatchObject([{ verificationUriComplete: undefined, expiresInSeconds: 600 }])
+  expect(world.prompts[0]?.userCode).toHaveLength(40)
+})
+
+test('N40: without a show of one’s own the code is on standard error', async () => {
+  await using world = await device([])
+  const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+  onTestFinished(() => written.mockRestore())
+  await world.tokensWith({ grant: deviceLogin({ wait: async () => undefined }) }).login()
+  expect(written.mock.calls.map(([text]) => text)).toEqual([
+    `To log in, open ${world.as.origin}/activate on any device\nand type the code WDJB- [31mMJHT\n`
+  ])
 })
 
 test.each([['expired_token'], ['access_denied']])('N40: %s ends the device login', async (error) => {

@@ -20,6 +20,11 @@ export interface DevicePrompt {
   expiresInSeconds: number
 }
 
+/** No person waits longer for a login to be noticed; and a timer of more than 24 days would go off at once, again and again. */
+const longestIntervalMs = 600_000
+/** A server that is away is asked again after this, at the latest; but never sooner than it said before. */
+const longestAwayMs = 60_000
+
 /** Options of {@link deviceLogin}. */
 export interface DeviceLoginOptions {
   /** Shows the code to the person. @default two lines on standard error */
@@ -89,7 +94,7 @@ async function authorize(ask: GrantRequest): Promise<Authorization> {
       verificationUriComplete: isWebUrl(verification_uri_complete) ? new URL(verification_uri_complete).href : undefined,
       expiresInSeconds: positive(expires_in) ?? 600
     },
-    intervalMs: (positive(interval) ?? 5) * 1000
+    intervalMs: Math.min(Math.max((positive(interval) ?? 5) * 1000, 1_000), longestIntervalMs)
   }
 }
 
@@ -131,7 +136,7 @@ async function poll(
 /** How long to wait before asking again, in milliseconds; throws what ends the login. */
 function nextIntervalMs(error: unknown, everyMs: number): number {
   // A server that is away for a moment says nothing about the login: twice as long, RFC 8628 §3.5.
-  if (isAway(error)) return Math.min(Math.max(everyMs * 2, retryAfterOf(error)), 60_000)
+  if (isAway(error)) return Math.max(everyMs, Math.min(Math.max(everyMs * 2, retryAfterOf(error)), longestAwayMs))
   if (!(error instanceof OAuthResponseError)) throw error
   if (error.error === 'authorization_pending') return everyMs
   if (error.error === 'slow_down') return everyMs + 5_000
