@@ -10,18 +10,27 @@ import { built, type GrantRequest, requestOptions } from './grants/grant.ts'
  * Best effort: a logout must also work while the server is away.
  */
 export async function revokeTokens(context: AuthorizationContext, record: TokenRecord): Promise<void> {
-  const { settings } = context
-  try {
-    const ask = await revocationAsk(context, record)
-    if (!ask) return
-    for (const token of [record.refresh_token, record.access_token]) {
-      if (token === undefined) continue
-      const options = requestOptions(ask, 'the revocation', { deadlineMs: 10_000 })
-      await built(() => revocationRequest(ask.authorizationServer, ask.client, ask.clientAuth, token, options as never))
-    }
-  } catch {
-    publish('mcpauth:store:warning', { what: 'the tokens were forgotten here, but the server could not be told', server: settings.key.url })
+  const told = await tellServer(context, record).catch(() => false)
+  if (told) return
+  publish('mcpauth:store:warning', {
+    what: 'the tokens were forgotten here, but the server did not revoke them',
+    server: context.settings.key.url
+  })
+}
+
+/** Whether the grant is over there, or the server has no way to end it. */
+async function tellServer(context: AuthorizationContext, record: TokenRecord): Promise<boolean> {
+  const ask = await revocationAsk(context, record)
+  const tokens = [record.refresh_token, record.access_token].filter((token) => token !== undefined)
+  if (!ask) return true
+  let first: boolean | undefined
+  for (const token of tokens) {
+    const options = requestOptions(ask, 'the revocation', { deadlineMs: 10_000 })
+    const { ok } = await built(() => revocationRequest(ask.authorizationServer, ask.client, ask.clientAuth, token, options as never))
+    // With the grant its access tokens end (RFC 7009 §2.1); many servers cannot revoke those alone.
+    first ??= ok
   }
+  return first !== false
 }
 
 /** Only to the issuer that the tokens are from. */
