@@ -187,7 +187,7 @@ test('N37: a client at an identity provider signs with its key, algorithm and ke
 })
 
 test.each(['clientSecret', 'privateKey'])('a %s that is missing is an error that names the option', async (option) => {
-  await expect(
-    clientAtProvider({ clientId: 'idp', [option]: () => '' }, { env: {}, now: Date.now }, 'grant.client')
-  ).rejects.toMatchObject({ code: 'MCPAUTH_CREDENTIAL_MISSING', message: expect.stringContaining(`grant.client.${option}`) })
+  await expect(clientAtProvider({ clientId: 'idp', [option]: () => '' }, { env: {}, now: Date.now }, 'grant.client')).rejects.toMatchObject(
+    { code: 'MCPAUTH_CREDENTIAL_MISSING', message: expect.stringContaining(`grant.client.${option}`) }
+  )
 })

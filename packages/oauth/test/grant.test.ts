@@ -21,7 +21,14 @@ function asking(more: Partial<GrantRequest>, ...answers: Array<Response | Error>
   const sent: Sent[] = []
   const send = async (url: URL, what: string, request: Record<string, string>, limits: Record<string, unknown>) => {
     const { method, headers, body } = request as { method: string; headers: unknown; body?: string }
-    sent.push({ url: url.href, what, method, headers: new Headers(headers as never), form: Object.fromEntries(new URLSearchParams(body)), limits })
+    sent.push({
+      url: url.href,
+      what,
+      method,
+      headers: new Headers(headers as never),
+      form: Object.fromEntries(new URLSearchParams(body)),
+      limits
+    })
     const next = answers.shift() ?? Response.json(good)
     if (next instanceof Error) throw next
     return next
@@ -130,7 +137,12 @@ test('an ID token in an answer is for the one who asked for it to verify', async
 
 test.each<[string, Record<string, unknown>, Record<string, unknown>, string]>([
   ['the token endpoint', {}, {}, 'https://as.example.com/token'],
-  ['not the alias for certificates where none is used', { mtls_endpoint_aliases: { token_endpoint: 'https://mtls.example.com/t' } }, {}, 'https://as.example.com/token'],
+  [
+    'not the alias for certificates where none is used',
+    { mtls_endpoint_aliases: { token_endpoint: 'https://mtls.example.com/t' } },
+    {},
+    'https://as.example.com/token'
+  ],
   [
     'the alias for certificates',
     { mtls_endpoint_aliases: { token_endpoint: 'https://mtls.example.com/t' } },
@@ -138,7 +150,12 @@ test.each<[string, Record<string, unknown>, Record<string, unknown>, string]>([
     'https://mtls.example.com/t'
   ],
   ['the token endpoint where there is no alias', {}, { use_mtls_endpoint_aliases: true }, 'https://as.example.com/token'],
-  ['the token endpoint where the aliases are of others', { mtls_endpoint_aliases: {} }, { use_mtls_endpoint_aliases: true }, 'https://as.example.com/token']
+  [
+    'the token endpoint where the aliases are of others',
+    { mtls_endpoint_aliases: {} },
+    { use_mtls_endpoint_aliases: true },
+    'https://as.example.com/token'
+  ]
 ])('N43: a token request goes to %s', (_name, server, client, expected) => {
   const { ask } = asking({})
   const changed = { ...ask, authorizationServer: { ...ask.authorizationServer, ...server }, client: { ...ask.client, ...client } }
@@ -162,9 +179,9 @@ test('T13: what oauth4webapi throws is neither chained nor more than its text; a
 test('a request ends with its deadline or its caller, and has a body only where there is one', async () => {
   const { signal } = new AbortController()
   const { ask, sent } = asking({ signal })
-  const [send] = Object.getOwnPropertySymbols(requestOptions(ask, 'x', { deadlineMs: 7 })).map(
-    (name) => (requestOptions(ask, 'x', { deadlineMs: 7 }) as unknown as Record<symbol, unknown>)[name]
-  ).filter((value) => typeof value === 'function') as [(url: string, init: object) => Promise<Response>]
+  const [send] = Object.getOwnPropertySymbols(requestOptions(ask, 'x', { deadlineMs: 7 }))
+    .map((name) => (requestOptions(ask, 'x', { deadlineMs: 7 }) as unknown as Record<symbol, unknown>)[name])
+    .filter((value) => typeof value === 'function') as [(url: string, init: object) => Promise<Response>]
   await send('https://as.example.com/x', { method: 'POST', headers: { a: 'b' } })
   await send('https://as.example.com/x', { method: 'POST', headers: {}, body: new URLSearchParams({ a: 'b' }) })
   expect(sent).toMatchObject([

@@ -276,12 +276,15 @@ test.each<[unknown, number]>([
   ['soon', 5_000],
   [1e9, 600_000],
   [Number.MAX_VALUE, 600_000]
-])('N40 T9: an interval of %j is kept to, and one that no timer can wait does not become a storm of requests', async (interval, everyMs) => {
-  await using world = await device([{ error: 'authorization_pending' }])
-  deviceSays(world, { interval })
-  expect(await world.tokensWith({ grant: world.grant }).login()).toMatchObject({ loggedIn: true })
-  expect(world.waits).toEqual([everyMs, everyMs])
-})
+])(
+  'N40 T9: an interval of %j is kept to, and one that no timer can wait does not become a storm of requests',
+  async (interval, everyMs) => {
+    await using world = await device([{ error: 'authorization_pending' }])
+    deviceSays(world, { interval })
+    expect(await world.tokensWith({ grant: world.grant }).login()).toMatchObject({ loggedIn: true })
+    expect(world.waits).toEqual([everyMs, everyMs])
+  }
+)
 
 test('N40 T9: a server that is away for a moment is never asked sooner than it said before', async () => {
   await using world = await device(['drop', { error: 'slow_down' }])
