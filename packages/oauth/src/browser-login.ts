@@ -132,8 +132,9 @@ function validate({ open, host, port, path, timeoutMs }: Record<'open' | 'host' 
   if (host !== '127.0.0.1' && host !== '[::1]' && host !== 'localhost')
     throw invalidOption('host', "is none of '127.0.0.1', '[::1]' and 'localhost'")
   if (!Number.isInteger(port) || (port as number) < 0 || (port as number) > 65_535) throw invalidOption('port', 'is not a port, 0 to 65535')
-  if (typeof path !== 'string' || !/^\/[\w\-./~]*$/.test(path))
-    throw invalidOption('path', 'is not a path of letters, digits, and - . _ ~ /')
+  // With dot segments the browser would come back to another path than the one that is listened for.
+  if (typeof path !== 'string' || !/^\/[\w\-./~]*$/.test(path) || new URL(`http://127.0.0.1${path}`).pathname !== path)
+    throw invalidOption('path', 'is not a path of letters, digits, and - . _ ~ /, without dot segments')
   if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1_000 && timeoutMs <= 3_600_000)) {
     throw invalidOption('timeoutMs', 'is not a number of milliseconds, 1,000 to 3,600,000')
   }

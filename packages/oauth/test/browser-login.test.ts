@@ -174,6 +174,8 @@ test.each([
   ['host', { host: '0.0.0.0' }],
   ['path', { path: 'callback' }],
   ['path', { path: '/a b' }],
+  ['path', { path: '/a/../b' }],
+  ['path', { path: '/./callback' }],
   ['timeoutMs', { timeoutMs: 0 }],
   ['timeoutMs', { timeoutMs: Number.NaN }],
   ['open', { open: 'firefox' }]
