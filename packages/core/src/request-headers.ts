@@ -63,7 +63,7 @@ export function withHeaderValues<O extends DispatchOptions>(options: O, set: Rea
 }
 
 function isPlainObject(headers: unknown): headers is Record<string, unknown> {
-  return typeof headers === 'object' && headers !== null && !Array.isArray(headers) && !(Symbol.iterator in headers)
+  return typeof headers === 'object' && headers !== null && !(Symbol.iterator in headers)
 }
 
 function includesName(names: readonly string[], name: string): boolean {

@@ -1,5 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { authFetch, compose, type Dispatch, type DispatchHandler, describeLayer, type Interceptor, type Layer } from '../src/index.ts'
+import { connectionsOf, listOf } from '../src/compose.ts'
+import {
+  authFetch,
+  compose,
+  type Dispatch,
+  type DispatchHandler,
+  describeLayer,
+  type Interceptor,
+  type Layer,
+  type Road
+} from '../src/index.ts'
 
 const handler: DispatchHandler = { onRequestStart: () => undefined }
 
@@ -76,11 +86,72 @@ describe('compose', () => {
     expect(() => authFetch(layers)).toThrow(expect.objectContaining({ code: 'MCPAUTH_LAYER_CONFLICT' }))
   })
 
+  test.each<[string, Interceptor[], RegExp]>([
+    ['the kinds', [layerOf('signature', 'https://a.example/mcp'), layerOf('headers', 'https://a.example/mcp')], /headers.*signature/],
+    [
+      'the header',
+      [layerOf('credential', 'https://a.example/mcp', ['x', 'y']), layerOf('headers', 'https://a.example/mcp', ['y'])],
+      /\by\b/
+    ]
+  ])('a conflict names its server, and %s', (_what, layers, named) => {
+    expect(() => compose(layers)).toThrow(
+      expect.objectContaining({ message: expect.stringMatching(named), hint: expect.stringMatching(/headers|keep one/) })
+    )
+    expect(() => compose(layers)).toThrow('https://a.example/mcp')
+  })
+
+  test('takes every kind of layer for one server in the order of the road', () => {
+    const kinds = ['headers', 'credential', 'signature', 'observer', 'connection'] as const
+    expect(() => compose(kinds.map((kind) => layerOf(kind, 'https://a.example', [`x-${kind}`])))).not.toThrow()
+  })
+
   test('sees through compositions: order is checked across them', () => {
     const inner = compose([layerOf('signature', 'https://a.example')])
     expect(() => compose([inner, compose([layerOf('headers', 'https://a.example')])])).toThrow(
       expect.objectContaining({ code: 'MCPAUTH_LAYER_CONFLICT' })
     )
+  })
+
+  test('of one server, leads every request past every layer: they are bound themselves', () => {
+    const steps: string[] = []
+    const note = (step: string): void => void steps.push(step)
+    const layers = [layerOf('credential', 'https://a.example/mcp', [], note), layerOf('connection', 'https://b.example/', [], note)]
+    compose(layers)(() => true)({ origin: 'https://c.example', path: '/', method: 'GET' }, handler)
+    expect(steps).toEqual(['credential https://a.example/mcp', 'connection https://b.example/'])
+  })
+
+  test('of several servers, binds them to their paths unless the road is one of an origin, and takes what a layer took: http too', () => {
+    const steps: string[] = []
+    const note = (step: string): void => void steps.push(step)
+    const composed = compose([layerOf('headers', 'http://a.internal/mcp', [], note), layerOf('headers', 'https://b.example/mcp', [], note)])
+    const passed = (bind?: 'path' | 'origin'): string[] => {
+      steps.length = 0
+      const road = bind && { network: () => true, closed: new AbortController().signal, bind }
+      composed(() => true, road)({ origin: 'http://a.internal', path: '/messages', method: 'POST' }, handler)
+      return [...steps]
+    }
+    expect([passed(), passed('path'), passed('origin')]).toEqual([[], [], ['headers http://a.internal/mcp']])
+  })
+
+  test('a request without an origin belongs to no server', () => {
+    const steps: string[] = []
+    const note = (step: string): void => void steps.push(step)
+    const composed = compose(['https://a.example', 'https://b.example'].map((server) => layerOf('headers', server, [], note)))
+    expect(composed(() => true)({ path: '/', method: 'GET' }, handler)).toBe(true)
+    expect(steps).toEqual([])
+  })
+
+  test('one interceptor needs no list', () => {
+    const one = layerOf('headers', 'https://a.example')
+    expect(listOf(compose(one))).toEqual([one])
+  })
+
+  test('the layers that own connections are found among the others, for the requests to authorization servers', () => {
+    const plain: Interceptor = (dispatch) => dispatch
+    const connection = layerOf('connection', 'https://a.example')
+    expect(
+      connectionsOf([plain, layerOf('credential', 'https://a.example'), connection, layerOf('observer', 'https://a.example')])
+    ).toEqual([connection])
   })
 
   test('takes the same order for two different servers', () => {
@@ -109,7 +180,14 @@ describe('describeLayer', () => {
       },
       { kind: 'headers', server: new URL('https://a.example'), sets: [] }
     )
-    ;(interceptor as (dispatch: Dispatch, origin: unknown) => Dispatch)(() => true, 'https://a.example')
-    expect(given).toBeUndefined()
+    const call = interceptor as (dispatch: Dispatch, road: unknown) => Dispatch
+    for (const none of ['https://a.example', new URL('https://a.example'), null, undefined]) {
+      given = 'nothing'
+      call(() => true, none)
+      expect(given).toBeUndefined()
+    }
+    const road: Road = { network: () => true, closed: new AbortController().signal, bind: 'path' }
+    call(() => true, road)
+    expect(given).toBe(road)
   })
 })

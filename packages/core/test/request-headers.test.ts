@@ -38,3 +38,40 @@ test('requestUrl adds the separate query', () => {
     'https://a.example/x?a=1&b=2&b=3&c=d+e'
   )
 })
+
+test('headers that are a plain object stay one, and a name of the same length stays too', () => {
+  const set = withHeaderValues(
+    { path: '/', method: 'GET', headers: { 'x-custom-head': 'a', AUTHORIZATION: 'old' } },
+    { authorization: 'new' }
+  )
+  expect(set.headers).toEqual({ 'x-custom-head': 'a', authorization: 'new' })
+  expect(withHeaderValues({ path: '/', method: 'GET', headers: null }, { a: '1' }).headers).toEqual(['a', '1'])
+  expect(headerValue({ abc: '1' }, 'xyz')).toBeUndefined()
+})
+
+test('a request with headers of ours is not redirected further in', () => {
+  for (const headers of [{}, []])
+    expect(withHeaderValues({ path: '/', method: 'GET', headers }, { a: '1' })).toMatchObject({ maxRedirections: 0 })
+})
+
+test('what undici leaves out is left out: undefined values and a name without a value; null is empty', () => {
+  expect(headerPairs({ a: undefined, b: null, c: 7, d: ['1', null] })).toEqual([
+    ['b', ''],
+    ['c', '7'],
+    ['d', ['1', '']]
+  ])
+  expect(headerPairs(['a', '1', 'b'])).toEqual([['a', '1']])
+})
+
+test('N26 a path that is none never becomes part of the host', () => {
+  const at = (path: string): string => requestUrl({ origin: 'https://a.example', path, method: 'GET' }).href
+  expect(at('@evil.example/x')).toBe('https://a.example/')
+  expect(at('.evil.example')).toBe('https://a.example/')
+  expect(at('/x')).toBe('https://a.example/x')
+})
+
+test('requestUrl leaves out of the separate query what undici leaves out', () => {
+  expect(
+    requestUrl({ origin: 'https://a.example', path: '/', method: 'GET', query: { a: undefined, b: null, c: [null, 'x', undefined] } }).href
+  ).toBe('https://a.example/?c=x')
+})

@@ -46,3 +46,13 @@ test('T13: a secret that a server says back is taken out, also one that the cut 
   for (let length = 10; length < 60; length++)
     expect(safeText(`${'x'.repeat(20)}canary-said-back-by-a-server`, length)).not.toContain('canary')
 })
+
+test('a removed character leaves a space, several leave one, and none is left at the ends', () => {
+  expect(safeText('\u0007a\u001b\u0000b  c\n')).toBe('a b c')
+})
+
+test('text of just the bound is whole, and what stands four bounds behind is not looked at', () => {
+  expect(safeText('x'.repeat(300))).toBe('x'.repeat(300))
+  expect(safeText(`${'\u0000'.repeat(40)}late`, 10)).toBe('')
+  expect(safeText(`${'\u0000'.repeat(39)}late`, 10)).toBe('l')
+})
