@@ -167,7 +167,7 @@ function matchOf(text: string, start: number, end: number, { form, replacement }
   if (!form.trail) return { start, end, replacement }
   // The neighbours of a base64 form hold some of the secret's bits.
   let from = start
-  if (form.lead > 0 && isBase64(text.charCodeAt(start - 1))) from -= form.lead
+  if (isBase64(text.charCodeAt(start - 1))) from -= form.lead
   let to = end
   if (isBase64(text.charCodeAt(to))) to += 1
   while (to < end + 3 && text[to] === '=') to += 1

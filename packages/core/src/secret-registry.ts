@@ -58,7 +58,7 @@ export function createSecretRegistry(capacity: number = secretCapacity): SecretR
   function remember(secret: string, label: string): void {
     if (labels.size >= capacity) forgetOne(label)
     const replacement = replacementOf(label)
-    const removals = [secret, ...longLines(secret)].map((part) => matcher.add(part, replacement))
+    const removals = [...new Set([secret, ...longLines(secret)])].map((part) => matcher.add(part, replacement))
     const group = groups.get(label) ?? new Map<string, () => void>()
     groups.set(label, group)
     labels.set(secret, label)
@@ -118,8 +118,7 @@ function isLongEnough(secret: string): boolean {
 
 /** A log writes a key line by line, with something before each; the lines that every key has say nothing. */
 function longLines(secret: string): string[] {
-  const lines = secret.split(/\r?\n/)
-  return lines.length === 1 ? [] : lines.filter((line) => line.length >= minimumLine && isLongEnough(line) && !line.startsWith('-----'))
+  return secret.split(/\r?\n/).filter((line) => line.length >= minimumLine && isLongEnough(line) && !line.startsWith('-----'))
 }
 
 function largestOf(groups: ReadonlyMap<string, Map<string, () => void>>): Map<string, () => void> {

@@ -1,8 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -15,6 +11,8 @@ const secretText = fc
 const surroundings = fc.string({ unit: fc.constantFrom('.', '漢', '\n', '"'), maxLength: 9 })
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
 
+const lowerCase = (text: string): string => text.replace(/%[0-9A-F]{2}/g, (octet) => octet.toLowerCase())
+
 const forms: Array<[name: string, write: (secret: string) => string]> = [
   ['as it is', (secret) => secret],
   ['hex', (secret) => Buffer.from(secret).toString('hex')],
@@ -25,6 +23,9 @@ const forms: Array<[name: string, write: (secret: string) => string]> = [
   ['base64 after two foreign bytes', (secret) => base64(`u:${secret}`)],
   ['base64 between foreign bytes', (secret) => base64(`user:${secret}:more`)],
   ['percent-encoded', (secret) => encodeURIComponent(secret)],
+  ['percent-encoded in lower case', (secret) => lowerCase(encodeURIComponent(secret))],
+  ['form-encoded in lower case', (secret) => lowerCase(new URLSearchParams({ q: secret }).toString())],
+  ['JSON with escaped slashes', (secret) => secret.replaceAll('/', '\\/')],
   ['form-encoded', (secret) => new URLSearchParams({ q: secret }).toString()],
   ['JSON', (secret) => JSON.stringify({ secret })],
   ['JSON in JSON', (secret) => JSON.stringify({ text: JSON.stringify({ secret }) })]
@@ -55,6 +56,19 @@ test('T13: no bit of the secret is left beside its base64 form', () => {
   }
 })
 
+test.each(['a/b+c=d e&f~g', '//\u00ff\u00ff//~~', 'pass"word\\\n', '\ud83d\ude42 smile'])(
+  'T13: a secret with signs that are written in many ways (%j)',
+  (secret) => {
+    const registry = createSecretRegistry()
+    registry.add(secret)
+    for (const [name, write] of forms) {
+      const redacted = registry.redact(`<${write(secret)}>`)
+      expect(redacted, name).toContain('[REDACTED]')
+      expect(redacted, name).not.toContain(write(secret))
+    }
+  }
+)
+
 test('T13: secrets are found wherever they stand, also across the inner chunks of a long text and beside wide characters', () => {
   const registry = createSecretRegistry()
   const secret = 'needle-in-a-haystack'
@@ -70,8 +84,25 @@ test('T13: overlapping and nested secrets leave nothing of either', () => {
   registry.add('alpha-bravo-charlie', 'long')
   registry.add('bravo-charlie-delta', 'next')
   registry.add('bravo-charlie', 'inner')
+  registry.add('alpha-bravo', 'start')
   expect(registry.redact('<alpha-bravo-charlie-delta>')).toBe('<[REDACTED:long]>')
   expect(registry.redact('<bravo-charlie>')).toBe('<[REDACTED:inner]>')
+})
+
+test('T13: two secrets side by side are two, and of two that begin alike the longer gives its label', () => {
+  const registry = createSecretRegistry()
+  registry.add('first-of-two-secrets', 'one')
+  registry.add('second-of-two-secrets', 'two')
+  registry.add('second-of-two-secrets-and-more', 'three')
+  expect(registry.redact('first-of-two-secretssecond-of-two-secrets.')).toBe('[REDACTED:one][REDACTED:two].')
+  expect(registry.redact('second-of-two-secrets-and-more.')).toBe('[REDACTED:three].')
+})
+
+test('T13: a secret that repeats itself is found from its first character on', () => {
+  const registry = createSecretRegistry()
+  registry.add('abababababab')
+  expect(registry.redact('abababababab')).toBe('[REDACTED]')
+  expect(registry.redact('<ababababababab>')).not.toContain('ababab')
 })
 
 test('T13: the lines of a registered key are found one by one, and the lines that every key has are not', () => {
@@ -81,6 +112,20 @@ test('T13: the lines of a registered key are found one by one, and the lines tha
   expect(registry.redact(`1| -----BEGIN PRIVATE KEY-----\n2| ${lines[0]}\n3| ${lines[1]}`)).toBe(
     '1| -----BEGIN PRIVATE KEY-----\n2| [REDACTED:key]\n3| [REDACTED:key]'
   )
+})
+
+test('of several lines, one too short or too plain is not a secret of its own, and one that only ends like a frame is', () => {
+  const registry = createSecretRegistry()
+  registry.add(`fifteen-letters\n${'='.repeat(20)}\r\nsixteen-letters-\nmaterial-with-an-end-----`)
+  const kept = `fifteen-letters. ${'='.repeat(20)}.`
+  expect(registry.redact(`${kept} sixteen-letters-. material-with-an-end-----`)).toBe(`${kept} [REDACTED]. [REDACTED]`)
+})
+
+test('what is no text is not taken, and eight characters are enough', () => {
+  const registry = createSecretRegistry()
+  registry.add(undefined as never)
+  registry.add('eight888')
+  expect(registry.redact('undefined eight888')).toBe('undefined [REDACTED]')
 })
 
 test.each(['', 'a', 'letmein', '--------', '0000000000000000'])(
@@ -123,24 +168,46 @@ test('T13: the registry shows no secret, however it is looked at', () => {
   expect(Object.isFrozen(secrets)).toBe(true)
 })
 
-test('T13: two copies of this package in one program share the registry', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'mcpauth-two-copies-'))
-  try {
-    await cp(join(import.meta.dirname, '../src'), folder, { recursive: true })
-    const url = pathToFileURL(join(folder, 'secret-registry.ts')).href
-    const copy = (await import(/* @vite-ignore */ url)) as typeof import('../src/secret-registry.ts')
-    expect(copy.createSecretRegistry).not.toBe(createSecretRegistry)
-    copy.secrets.add('told-to-the-second-copy', 'copy')
-    copy.literals.add('a literal')
-    expect(secrets.redact('told-to-the-second-copy')).toBe('[REDACTED:copy]')
-    expect(literals.has('a literal')).toBe(true)
-  } finally {
-    await rm(folder, { recursive: true })
-  }
-})
-
 test('a label cannot break the JSON or the line it comes to stand in', () => {
   const registry = createSecretRegistry()
   registry.add('one-secret-of-many', 'a "label"\n\u001b[2J')
   expect(registry.redact('{"x":"one-secret-of-many"}')).toBe('{"x":"[REDACTED:a _label_2J]"}')
+})
+
+test('a label is cut at forty characters', () => {
+  const registry = createSecretRegistry()
+  registry.add('one-secret-of-many', 'l'.repeat(50))
+  expect(registry.redact('one-secret-of-many')).toBe(`[REDACTED:${'l'.repeat(40)}]`)
+})
+
+describe('a full registry', () => {
+  const secretOf = (name: string): string => `the-secret-${name}.`
+  /** Adds secrets whose labels are the first letters of their names; gives the names of those that are still known. */
+  function keptOf(capacity: number, names: string): string {
+    const registry = createSecretRegistry(capacity)
+    const all = names.split(' ')
+    for (const name of all) registry.add(secretOf(name), name[0])
+    return [...new Set(all)].filter((name) => registry.redact(secretOf(name)) === `[REDACTED:${name[0]}]`).join(' ')
+  }
+
+  test.each([
+    ['a new label takes the oldest of the largest group', 4, 'a1 a2 a3 b1 c1', 'a2 a3 b1 c1'],
+    ['whichever group was made first', 4, 'b1 a1 a2 a3 c1', 'b1 a2 a3 c1'],
+    ['a small group grows at the cost of the largest', 10, 'a1 a2 a3 a4 a5 a6 a7 a8 a9 b1 b2', 'a2 a3 a4 a5 a6 a7 a8 a9 b1 b2'],
+    ['a group with more than its share loses its own', 10, 'a1 a2 a3 a4 a5 b1 b2 b3 b4 b5 b6', 'a1 a2 a3 a4 a5 b2 b3 b4 b5 b6'],
+    ['one with just its share does not', 9, 'a1 a2 a3 a4 a5 a6 b1 b2 b3 b4', 'a2 a3 a4 a5 a6 b1 b2 b3 b4'],
+    ['one that was forgotten can come again', 2, 'a1 a2 a3 a1', 'a1 a3'],
+    ['one that was added twice is forgotten all the same', 2, 'a1 a1 a2 a3', 'a2 a3'],
+    ['one that was used again goes when its turn comes', 3, 'a1 a2 a3 a1 a4 a5 a6', 'a4 a5 a6'],
+    ['a label whose last secret went comes again', 1, 'a1 b1 a2', 'a2']
+  ])('%s', (_what, capacity, names, kept) => {
+    expect(keptOf(capacity, names).split(' ').sort()).toEqual(kept.split(' ').sort())
+  })
+})
+
+test('the literals are bounded: the one that was not used for longest goes first', () => {
+  for (let i = 0; i < 1_024; i++) literals.add(`literal ${i}`)
+  literals.add('literal 0')
+  literals.add('one more')
+  expect(['literal 0', 'literal 1', 'literal 2', 'one more'].map((value) => literals.has(value))).toEqual([true, false, true, true])
 })
