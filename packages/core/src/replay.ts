@@ -271,7 +271,6 @@ class ReplayingRequest<S> implements DispatchHandler {
 
   /** Hands a held answer to the caller after all. */
   #release(held: Pick<Held, 'status' | 'headers' | 'statusMessage' | 'rawHeaders' | 'chunks'>): void {
-    if (this.#done) return
     this.#done = true
     const controller = this.#controller
     controller.rawHeaders = held.rawHeaders

@@ -203,6 +203,33 @@ describe('an answer that is not refused', () => {
     expect([caller.error?.message, caller.told]).toEqual(['reset', ['start', 'error']])
   })
 
+  test('nothing is told after its end', () => {
+    const end = network()
+    const caller = new Caller()
+    replaying(end.dispatch, original, caller, policyOf())
+    end.sends[0]?.answer(200).fail('late')
+    expect([caller.error, caller.told.at(-1)]).toEqual([undefined, ['end', { trailer: 't' }, ['raw trailer']]])
+  })
+
+  test('a handler need not have every hook', async () => {
+    for (const options of [original, eventStream]) {
+      for (const recover of [async () => 'pass' as const, () => Promise.reject(refused)]) {
+        const end = network()
+        replaying(end.dispatch, options, {}, policyOf({ recover }))
+        const send = (end.sends[0] as Send).start()
+        send.handler.onBodySent?.('chunk')
+        send.handler.onRequestSent?.()
+        send.handler.onResponseStarted?.()
+        send.handler.onRequestUpgrade?.(send.controller, 101, {}, undefined as never)
+        expect(() => send.head(200).data('x').end()).not.toThrow()
+        replaying(end.dispatch, options, {}, policyOf({ recover }))
+        end.sends[1]?.answer(401, 'x')
+        // What would be thrown now would be an unhandled rejection, which fails the run.
+        await new Promise(setImmediate)
+      }
+    }
+  })
+
   test('the request of the caller is never changed', () => {
     const end = network()
     const frozen = Object.freeze({ ...original })
@@ -321,10 +348,20 @@ describe('a refused answer', () => {
     const recover = vi.fn(async () => 'again' as const)
     replaying(end.dispatch, original, caller, policyOf({ recover }))
     const next = end.next()
-    end.sends[0]?.start().head(401).data('half').fail('reset').end()
+    const first = (end.sends[0] as Send).start().head(401).data('half').fail('reset')
     ;(await next).answer(200)
+    first.end()
     expect(recover).toHaveBeenCalledOnce()
     expect(caller.told).toContainEqual([200, { 'x-status': '200' }, 'text of 200', ['raw']])
+  })
+
+  test('that breaks off is over: what still comes of it is not handed on', async () => {
+    const end = network()
+    const caller = new Caller()
+    replaying(end.dispatch, original, caller, policyOf({ recover: async () => 'pass' }))
+    end.sends[0]?.start().head(401).data('half').fail('reset').data('late')
+    await caller.over.promise
+    expect(caller.told.slice(2)).toEqual(['half', ['end', {}, null]])
   })
 
   test('the caller breaks off while it is read: the connection is told, and the request ends with that', async () => {
@@ -502,6 +539,7 @@ describe('a credential that is awaited', () => {
       renewal.resolve()
       await new Promise(setImmediate)
       expect([end.sends.length, caller.told, heard]).toEqual([1, ['start', 'error'], []])
+      expect(preparations).toBe(stage === 'the renewal' ? 1 : 2)
     }
   )
 
