@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
+import type { StoreKey } from '@mcpauth/core'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { storeFileName } from '../src/index.ts'
+import { canonicalKey, describeKey } from '../src/store-key.ts'
 
 const sha = (text: string): string => createHash('sha256').update(text).digest('hex')
 
@@ -41,4 +43,40 @@ test('what is not a URL is refused without being quoted', () => {
   expect(() => storeFileName({ kind: 'server', url: 'no url with s3cret' })).toThrow(
     expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION', message: expect.not.stringContaining('s3cret') })
   )
+})
+
+test.each<[StoreKey, string, StoreKey]>([
+  [{ kind: 'server', url: 'https://A.example/' }, 'https://A.example/', { kind: 'server', url: 'https://a.example' }],
+  [{ kind: 'server', url: 'https://a.example', profile: '' }, 'https://a.example', { kind: 'server', url: 'https://a.example' }],
+  [
+    { kind: 'server', url: 'https://a.example/#x', profile: 'work' },
+    'https://a.example/#x (profile work)',
+    { kind: 'server', url: 'https://a.example', profile: 'work' }
+  ],
+  [{ kind: 'login', url: 'https://a.example' }, 'the login at https://a.example', { kind: 'login', url: 'https://a.example' }],
+  [
+    { kind: 'login', url: 'https://a.example/', profile: 'work' },
+    'the login at https://a.example/ (profile work)',
+    { kind: 'login', url: 'https://a.example', profile: 'work' }
+  ],
+  [
+    { kind: 'client', issuer: 'https://AS.example/' },
+    'the client registered at https://AS.example/',
+    { kind: 'client', issuer: 'https://AS.example/' }
+  ],
+  [
+    { kind: 'identity', issuer: 'https://IDP.example/', clientId: 'cli' },
+    'the identity at https://IDP.example/',
+    { kind: 'identity', issuer: 'https://IDP.example/', clientId: 'cli' }
+  ]
+])('%o is called %s, and its canonical form is %o', (key, described, canonical) => {
+  expect(describeKey(key)).toBe(described)
+  expect(canonicalKey(key)).toEqual(canonical)
+  expect(storeFileName(key)).toBe(storeFileName(canonical))
+})
+
+test('of a bad key the option is named', () => {
+  expect(() => storeFileName({ kind: 'login', url: 'none' })).toThrow(/^option server:/)
+  expect(() => canonicalKey({ kind: 'server', url: 'none' })).toThrow(/^option server:/)
+  expect(() => storeFileName({ kind: 'server', url: 'https://a.example', profile: 'x\u0085' })).toThrow(/^option profile:/)
 })
