@@ -66,6 +66,7 @@ export function roadFetch(layers: Interceptor | readonly Interceptor[], options:
   const closed = new AbortController()
   let road: OpenRoad | undefined
   let opening: Promise<OpenRoad> | undefined
+  let closing: Promise<void> | undefined
 
   /** Once, however many requests are the first. */
   function open(): Promise<OpenRoad> {
@@ -87,7 +88,13 @@ export function roadFetch(layers: Interceptor | readonly Interceptor[], options:
     }
   }
 
-  async function dispose(): Promise<void> {
+  /** Once, however many owners it has: a transport may be closed by a refusal and by its user. */
+  function dispose(): Promise<void> {
+    closing ??= close()
+    return closing
+  }
+
+  async function close(): Promise<void> {
     closed.abort(new McpAuthError('MCPAUTH_CLOSED', 'this fetch has been closed', { hint: 'make a new authFetch' }))
     const opened = await opening?.catch(() => undefined)
     await opened?.close()
@@ -154,7 +161,8 @@ function defaultDispatcher(undici: Undici): Dispatcher {
 
 // biome-ignore lint/style/noProcessEnv: the default dispatcher is the one place of this package that looks at the environment
 function proxyConfigured(env: NodeJS.ProcessEnv = process.env): boolean {
-  return Boolean(env.http_proxy ?? env.HTTP_PROXY ?? env.https_proxy ?? env.HTTPS_PROXY)
+  // An empty one says "none" for its own scheme only.
+  return Boolean(env.http_proxy || env.HTTP_PROXY || env.https_proxy || env.HTTPS_PROXY)
 }
 
 /** The parts of a fetch call that are looked at. What `new URL` and fetch would throw quotes the URL, which may hold a password. */
