@@ -57,7 +57,7 @@ test.each([
   [SSEClientTransport, 'origin'],
   [class Own extends SSEClientTransport {}, 'origin'],
   [Transport, 'path'],
-  [class toString extends Transport {}, 'path']
+  [Object.defineProperty(class extends Transport {}, 'name', { value: 'toString' }), 'path']
 ])('the layers of %o are bound to its %s', async (Class, bind) => {
   const { layer, road } = refusing()
   const transport = wrapTransport(Class, url, layer, { transport: { note: 'kept' } })
