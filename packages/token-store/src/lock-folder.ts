@@ -50,7 +50,13 @@ interface Sighting {
  */
 export function folderLocks(options: FolderLockOptions): FolderLocks {
   const sightings = new Map<string, Sighting>()
-  const self = thisProcess()
+  let known: ReturnType<typeof thisProcess> | undefined
+
+  /** Asked of the system when a lock is first taken, never at start-up. */
+  function self(): ReturnType<typeof thisProcess> {
+    known ??= thisProcess()
+    return known
+  }
 
   function tryTake(path: string, ownerPath: string, guard: string | undefined): FolderLock | undefined {
     const made = make(path)
@@ -64,7 +70,7 @@ export function folderLocks(options: FolderLockOptions): FolderLocks {
   function own(path: string, ownerPath: string, guard: string | undefined, recovered: boolean): FolderLock {
     sightings.delete(path)
     const identity = identityAt(path)
-    let mtimeNs = begin(path, ownerPath, { ...self, guard: guard ?? '', lock: identity })
+    let mtimeNs = begin(path, ownerPath, { ...self(), guard: guard ?? '', lock: identity })
     const intact = (): boolean => {
       const stat = lstatOf(path)
       return stat !== undefined && identityOf(stat) === identity && stat.mtimeNs === mtimeNs
@@ -111,7 +117,7 @@ export function folderLocks(options: FolderLockOptions): FolderLocks {
     const identity = identityOf(stat)
     const owner = readOwner(ownerPath)
     if (owner?.lock === identity) {
-      const state = stateOfOwner(owner, self)
+      const state = stateOfOwner(owner, self())
       if (state === 'dead') return identity
       // Without a kernel lock, a stopped owner looks like a dead one to the clock. It is not.
       if (state === 'alive' && guard === undefined) return undefined
