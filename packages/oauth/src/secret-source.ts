@@ -30,13 +30,22 @@ export function checkSecretSource(name: string, source: unknown): asserts source
 /**
  * Reads a secret and registers it, so that it is taken out of whatever is printed.
  *
- * @throws `MCPAUTH_CREDENTIAL_MISSING` the variable or file is missing or empty, or the function fails; the error names it, never its value.
+ * @throws `MCPAUTH_CREDENTIAL_MISSING` the variable or file is missing or empty, or the function fails; the error names it and the option, never the value.
  */
 export async function readSecret(name: string, source: SecretSource, env: Environment): Promise<string> {
-  const value =
-    typeof source === 'function' ? await given(name, source) : 'env' in source ? readVariable(source.env, env) : secretFile(source.file)()
+  const value = typeof source === 'function' ? await given(name, source) : kept(name, source, env)
   secrets.add(value, name)
   return value
+}
+
+function kept(name: string, source: Exclude<SecretSource, () => unknown>, env: Environment): string {
+  try {
+    return 'env' in source ? readVariable(source.env, env) : secretFile(source.file)()
+  } catch (error) {
+    if (!McpAuthError.is(error)) throw error
+    const { code, message, hint } = error
+    throw new McpAuthError(code, `${name}: ${message}`, hint === undefined ? {} : { hint })
+  }
 }
 
 async function given(name: string, source: () => unknown): Promise<string> {
