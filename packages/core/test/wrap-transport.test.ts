@@ -90,7 +90,7 @@ test.each<[string, object]>([
 test('other options are the transport’s own, and those of the fetch are ours', () => {
   const plain: Interceptor = (dispatch) => dispatch
   for (const transport of [{}, { eventSourceInit: {} }, { requestInit: {} }, { requestInit: { headers: { 'x-tenant': 'a' } } }])
-    expect(() => wrapTransport(SSEClientTransport, url, [plain, refusing().layer], { transport })).not.toThrow()
+    expect(() => wrapTransport(SSEClientTransport, url, [plain, refusing().layer], { transport: transport as object })).not.toThrow()
   expect(() => wrapTransport(SSEClientTransport, url, plain, { headersTimeoutMs: -1 })).toThrow('headersTimeoutMs')
 })
 

@@ -115,14 +115,37 @@ test('N39: a workload’s JWT is read anew from its file, and exchanged', async 
   })
 })
 
-test('N39: a rejected JWT is not sent again, and no other grant is tried', async () => {
+test('N39: a rejected JWT is never sent again, and no other grant is tried; the platform’s next one is', async () => {
   await using world = await scene()
-  world.as.overrides.set('/token', () => ({ status: 400, body: { error: 'invalid_grant' } }))
-  const fetch = world.fetchWith({ grant: workloadIdentity({ token: () => 'expired.workload.jwt' }), client: { clientId: 'job' } })
-  for (let request = 0; request < 3; request += 1) {
+  let clock = Date.now()
+  let jwt = 'expired.workload.jwt'
+  world.as.overrides.set('/token', ({ form }) =>
+    form.get('assertion') === 'fresh.workload.jwt' ? undefined : { status: 400, body: { error: 'invalid_grant' } }
+  )
+  const fetch = world.fetchWith({ grant: workloadIdentity({ token: () => jwt }), client: { clientId: 'job' }, now: () => clock })
+  for (let hour = 0; hour < 3; hour += 1) {
     await expect(world.post(fetch)).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE', error: 'invalid_grant' })
+    clock += 3_600_000
   }
   expect(world.as.at('/token')).toHaveLength(1)
+  jwt = 'fresh.workload.jwt'
+  expect(await world.post(fetch)).toBe(200)
+})
+
+test.each([503, 429])('N39: a server that cannot answer now (%i) has not rejected the JWT', async (status) => {
+  await using world = await scene()
+  let clock = Date.now()
+  let busy = true
+  world.as.overrides.set('/token', () => (busy ? { status, body: { error: 'temporarily_unavailable' } } : undefined))
+  const fetch = world.fetchWith({
+    grant: workloadIdentity({ token: () => 'the.workload.jwt' }),
+    client: { clientId: 'job' },
+    now: () => clock
+  })
+  await expect(world.post(fetch)).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE', status })
+  busy = false
+  clock += 60_000
+  expect(await world.post(fetch)).toBe(200)
 })
 
 test('N39: a workload without a client registration sends no client id', async () => {

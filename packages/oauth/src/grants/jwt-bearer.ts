@@ -1,4 +1,5 @@
 import { genericTokenEndpointRequest } from 'oauth4webapi'
+import { OAuthResponseError } from '../oauth-response-error.ts'
 import { checkSecretSource, readSecret, type SecretSource } from '../secret-source.ts'
 import type { TokenResponse } from '../token-response.ts'
 import { askForToken, type Grant, type GrantRequest, grantParameters } from './grant.ts'
@@ -35,7 +36,7 @@ export function jwtBearer({ assertion }: { assertion: SecretSource }): Grant {
 
 /**
  * Workload identity (SEP-1933, N39): the platform's own JWT, as a Kubernetes service account has it, is exchanged for tokens. A rejected one is
- * not tried again, and no other grant in its place.
+ * never sent again, and no other grant is tried in its place: the next request gets the same error, until the platform has put another JWT there.
  *
  * @param options `token`: where the platform keeps the JWT; it is read anew each time, because platforms rotate it.
  * @throws `MCPAUTH_INVALID_OPTION`
@@ -51,8 +52,22 @@ export function jwtBearer({ assertion }: { assertion: SecretSource }): Grant {
  */
 export function workloadIdentity({ token }: { token: SecretSource }): Grant {
   checkSecretSource('grant.token', token)
-  return Object.assign(async (ask: GrantRequest) => jwtBearerGrant(ask, await readSecret('grant.token', token, ask.env)), {
-    grantType: jwtBearerType,
-    clientOptional: true
-  })
+  let rejected: { jwt: string; error: OAuthResponseError } | undefined
+
+  async function exchange(ask: GrantRequest): Promise<TokenResponse> {
+    const jwt = await readSecret('grant.token', token, ask.env)
+    if (jwt === rejected?.jwt) throw rejected.error
+    try {
+      return await jwtBearerGrant(ask, jwt)
+    } catch (error) {
+      if (isRejection(error)) rejected = { jwt, error }
+      throw error
+    }
+  }
+  return Object.assign(exchange, { grantType: jwtBearerType, clientOptional: true })
+}
+
+/** A no, as against a server that cannot answer now. */
+function isRejection(error: unknown): error is OAuthResponseError {
+  return error instanceof OAuthResponseError && error.status >= 400 && error.status < 500 && error.status !== 429
 }
