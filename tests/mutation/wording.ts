@@ -22,7 +22,9 @@ const tellers = new Map([
   ['refused', 0],
   ['missing', 0],
   ['absent', 0],
-  ['invalidKey', 0]
+  ['invalidKey', 0],
+  ['notOurs', 0],
+  ['noHelper', 0]
 ])
 const texts = new Set(['StringLiteral', 'TemplateLiteral', 'ObjectExpression'])
 

@@ -46,14 +46,14 @@ const privateSuffixes = ['.internal', '.local', '.home.arpa']
 export function addressGuard({ server, dangerouslyAllowHttp = false, lookup: resolve = systemLookup }: AddressGuardOptions): AddressGuard {
   const serverHost = plainHost(server)
   const serverZone = zoneOfHost(serverHost)
-  let resolvedServerZone: Promise<Zone> | undefined
+  let resolvedServerZone: Promise<Zone | undefined> | undefined
 
-  /** The zone of the server itself; of several addresses, public as soon as one is. */
-  function zoneOfServer(): Promise<Zone> {
+  /** The zone of the server itself; of several addresses, public as soon as one is. undefined: nobody knows. */
+  function zoneOfServer(): Promise<Zone | undefined> {
     if (serverZone !== undefined) return Promise.resolve(serverZone)
     resolvedServerZone ??= resolveAll(resolve, serverHost, {}).then(
       (found) => widest(found.map(({ address }) => zoneOfAddress(address))),
-      () => 'public'
+      () => undefined
     )
     return resolvedServerZone
   }
@@ -66,7 +66,7 @@ export function addressGuard({ server, dangerouslyAllowHttp = false, lookup: res
     if (metadataNames.has(host)) throw refused(what, host, 'that is a metadata service')
     const zone = zoneOfHost(host)
     // A named server may turn out to be on the same network as a name; an address is not given that benefit before it is resolved.
-    if (zone !== undefined && zone !== 'public' && !reachable(zone, serverZone ?? 'public')) throw refused(what, host, reasons[zone])
+    if (zone !== undefined && zone !== 'public' && !reachable(zone, serverZone)) throw refused(what, host, reasons[zone])
   }
 
   function checkScheme(url: URL, what: string): void {
@@ -92,9 +92,9 @@ export function addressGuard({ server, dangerouslyAllowHttp = false, lookup: res
         const first = found[0]
         if (options.all) callback(null, [...found])
         else if (first) callback(null, first.address, first.family)
-        else callback(new McpAuthError('MCPAUTH_NETWORK', `${host} has no address`), '')
+        else callback(new McpAuthError('MCPAUTH_NETWORK', `${host} has no address`), [])
       },
-      (error: Error) => callback(error, '')
+      (error: Error) => callback(error, [])
     )
   }
 
@@ -143,13 +143,13 @@ const reasons: Record<Exclude<Zone, 'public'>, string> = {
 }
 
 /** A server on this machine may name hosts of this machine and of the local network; one on the local network, hosts of that; others neither. */
-function reachable(zone: Exclude<Zone, 'public'>, from: Zone): boolean {
+function reachable(zone: Exclude<Zone, 'public'>, from: Zone | undefined): boolean {
   return zone === 'loopback' ? from === 'loopback' : zone === 'private' && (from === 'private' || from === 'loopback')
 }
 
-function widest(zones: readonly Zone[]): Zone {
+function widest(zones: readonly Zone[]): Zone | undefined {
   const order: readonly Zone[] = ['public', 'never', 'private', 'loopback']
-  return order.find((zone) => zones.includes(zone)) ?? 'public'
+  return order.find((zone) => zones.includes(zone))
 }
 
 /** The zone that a host's spelling alone tells; undefined for a name that has to be resolved. */

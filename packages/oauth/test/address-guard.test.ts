@@ -84,7 +84,10 @@ test('N34: what the user allows for http is http: another scheme is still refuse
   const { checkUrl } = addressGuard({ server: new URL('http://mcp.example.com/mcp'), dangerouslyAllowHttp: true })
   expect(() => checkUrl(new URL('http://as.example.com/'), 'x')).not.toThrow()
   for (const url of ['ftp://as.example.com/', 'file:///etc/passwd', 'javascript:alert(1)', 'data:,x', 'ws://as.example.com/']) {
-    expect(() => checkUrl(new URL(url), 'x'), url).toThrow(refused)
+    const { host, protocol } = new URL(url)
+    expect(() => checkUrl(new URL(url), 'x'), url).toThrow(
+      expect.objectContaining({ message: `x is at ${host || protocol}, which is refused: its scheme is ${protocol}` })
+    )
   }
 })
 
@@ -185,12 +188,14 @@ test('T4: what the server’s name led to first counts, whatever the resolver sa
   await expect(look(lookup, 'as.example.com')).rejects.toThrow(refused)
 })
 
-test('a request that cannot even be begun is an error of its handler', async () => {
+test('a proxy of the environment that is no URL is an error of the request, and of nothing else', async () => {
+  for (const name of ['HTTP_PROXY', 'http_proxy']) vi.stubEnv(name, 'http://[')
+  onTestFinished(() => void vi.unstubAllEnvs())
   const dispatch = guardedNetwork(addressGuard({ server: new URL('https://mcp.example.com/mcp') }))
   const failed = await new Promise((settle) => {
-    dispatch({ origin: 'no origin', path: '/', method: 'GET' }, {
-      onResponseError: (_controller: unknown, error: Error) => settle(error)
-    } as never)
+    const onResponseError = (_controller: unknown, error: Error): void => settle(error)
+    const handler = { onResponseError } as never
+    expect(dispatch({ origin: 'https://as.example.com', path: '/', method: 'GET' }, handler)).toBe(true)
   })
   expect(failed).toBeInstanceOf(Error)
 })
@@ -201,7 +206,10 @@ test('N34: an IPv4 address in IPv6 clothes is refused, even a public one; so is 
       server: new URL('https://mcp.example.com/mcp'),
       lookup: answering({ 'mcp.example.com': ['93.184.216.34'], 'as.example.com': [address] })
     })
-    await expect(look(lookup, 'as.example.com'), address).rejects.toThrow(refused)
+    await expect(look(lookup, 'as.example.com'), address).rejects.toMatchObject({
+      code: 'MCPAUTH_ADDRESS_REFUSED',
+      message: expect.stringContaining('that address is reserved')
+    })
   }
 })
 
