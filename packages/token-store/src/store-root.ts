@@ -38,6 +38,8 @@ export function ensureFolderOf(root: string, path: string, onWide: OnWideFolder)
   if (folder !== root) checkFolder(folder, onWide)
 }
 
+const stickyBit = 0o1000
+
 /** Follows links: a home folder may well be one. What counts is who can write where it ends. */
 function checkFolder(folder: string, onWide: OnWideFolder): void {
   const stat = statSync(folder, { throwIfNoEntry: false })
@@ -45,6 +47,9 @@ function checkFolder(folder: string, onWide: OnWideFolder): void {
   if (!isTrustedOwner(stat)) throw unsafe(folder, 'belongs to another user', 'name a folder of your own with MCPAUTH_AUTH_DIR')
   const own = process.geteuid?.()
   if (own === undefined || (stat.mode & 0o077) === 0) return
+  // A folder for everybody, like /tmp: root may call it its own, and would take it away from all others.
+  if ((stat.mode & stickyBit) !== 0 && (stat.mode & 0o022) !== 0)
+    throw unsafe(folder, 'is shared by the users of this machine', 'name a folder of your own with MCPAUTH_AUTH_DIR')
   if (stat.uid === own) {
     chmodSync(folder, 0o700)
     onWide(folder, stat.mode & 0o777)

@@ -211,6 +211,14 @@ describe('T11: what could be planted', () => {
     expect(warnings).toEqual([expect.objectContaining({ problem: 'wide-mode', path: root, mode: '777' })])
   })
 
+  test('T11 a folder that is there for everybody, like /tmp, is refused and left as it is, also by root', async () => {
+    const root = temporaryFolder()
+    chmodSync(root, 0o1777)
+    await expect(write(root, { access_token: 'a' })).rejects.toMatchObject({ code: 'MCPAUTH_STORE_UNSAFE' })
+    expect(lstatSync(root).mode & 0o7777).toBe(0o1777)
+    expect(readdirSync(root)).toEqual([])
+  })
+
   describe.skipIf(!isRoot)('as root, who can give files away', () => {
     test('T11: a file of another user is refused', async () => {
       const root = temporaryFolder()
