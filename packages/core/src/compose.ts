@@ -6,10 +6,13 @@ import { bindTo, type ServerBinding } from './server-binding.ts'
  * Makes one interceptor of several. In `[a, b, c]` the first listed sees the request first (undici's own `compose(a, b)` is the reverse).
  * Where two servers match a request, the layers of the longer prefix alone see it.
  *
- * @throws `MCPAUTH_INVALID_OPTION` something listed is not an interceptor.
+ * @throws `MCPAUTH_INVALID_OPTION` something listed is not an interceptor, or several are given that are no list.
  * @throws `MCPAUTH_LAYER_CONFLICT` an order that cannot work: see {@link authFetch}.
  */
-export function compose(layers: Interceptor | readonly Interceptor[]): Interceptor {
+export function compose(layers: Interceptor | readonly Interceptor[], ...none: []): Interceptor {
+  // Whoever is used to undici's compose would lose a credential without a word.
+  if (none.length > 0)
+    throw invalidOption('layers', 'are several arguments', 'give one list: compose([a, b]), the first sees the request first')
   const list = listOf(layers)
   checkOrder(list)
   const composed = (dispatch: Dispatch, road?: Road): Dispatch => layRoad(list, dispatch, road)

@@ -40,6 +40,12 @@ describe('compose', () => {
     expect(steps).toEqual(['a', 'b', 'c', 'd'])
   })
 
+  test('several arguments in place of a list are an error: the second layer would be lost without a word', () => {
+    const plain: Interceptor = (dispatch) => dispatch
+    const undiciStyle = compose as (...layers: Interceptor[]) => Interceptor
+    expect(() => undiciStyle(plain, plain)).toThrow(expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION' }))
+  })
+
   test('with several servers, each request passes the layers of one of them, and what has no server passes layers without one', () => {
     const steps: string[] = []
     const note = (step: string): void => void steps.push(step)
