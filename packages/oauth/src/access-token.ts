@@ -1,4 +1,5 @@
 import { type AccessToken, type ClientRecord, secrets, type TokenRecord } from '@mcpauth/core'
+import { OAuthResponseError } from './oauth-response-error.ts'
 import { scopeWords } from './scope-selection.ts'
 import type { TokenResponse } from './token-response.ts'
 
@@ -31,9 +32,15 @@ export interface GrantFacts {
   seed?: string | undefined
 }
 
-/** The record of a new grant. Nothing of the one before it remains but its generation and what this version does not know. */
+/**
+ * The record of a new grant. Nothing of the one before it remains but its generation and what this version does not know.
+ *
+ * @throws `MCPAUTH_OAUTH_RESPONSE` what was issued is no access token (`N_A`, RFC 8693 §2.2.1), and no MCP server may see it.
+ */
 export function grantedRecord(before: TokenRecord | undefined, response: TokenResponse, facts: GrantFacts, nowMs: number): TokenRecord {
   const { issuer, tokenEndpoint, resource, requestedScope, client, dpopKey, seed } = facts
+  if (response.token_type === 'n_a')
+    throw new OAuthResponseError('the token answer holds no access token: its type is N_A', { status: 200 })
   return {
     ...lifetimeFields(response, nowMs),
     access_token: response.access_token,

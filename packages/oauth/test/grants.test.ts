@@ -175,6 +175,15 @@ test('tokenExchange sends the subject token and its type (RFC 8693)', async () =
   })
 })
 
+test('N26: what an exchange says is no access token (RFC 8693 §2.2.1, N_A) is neither kept nor sent to the MCP server', async () => {
+  await using world = await scene()
+  world.as.tokenFields = { token_type: 'N_A', issued_token_type: 'urn:ietf:params:oauth:token-type:id_token' }
+  const grant = tokenExchange({ subjectToken: () => 'the-subject-token' })
+  await expect(world.post(world.fetchWith({ grant, client: { clientId: 'c' } }))).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE' })
+  expect(world.mcp.at('/mcp').map(({ headers }) => headers.authorization)).toEqual([undefined])
+  expect((await world.store.read(keyOf(world.mcp)))?.access_token).toBeUndefined()
+})
+
 test('N37: the identity provider’s assertion for this issuer and resource is exchanged for tokens', async () => {
   await using provider = await scene()
   await using world = await scene()
