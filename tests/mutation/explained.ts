@@ -48,5 +48,51 @@ export const explained: readonly Explained[] = [
     from: 'handler.onResponseError?.(neverStarted, error)',
     to: 'handler.onResponseError(neverStarted, error)',
     why: 'for the compiler: our handlers have it'
+    file: 'packages/oauth/src/record-refresh.ts',
+    from: 'token_endpoint === undefined',
+    to: 'false',
+    why: 'for the compiler: what is absent is no URL either'
+  },
+  {
+    file: 'packages/oauth/src/access-token.ts',
+    from: 'record.refresh_token',
+    to: 'true',
+    why: 'for the compiler: the registry takes nothing that is no text'
+  },
+  {
+    file: 'packages/oauth/src/adopt-while-waiting.ts',
+    from: 'pauseMs * 1.5',
+    to: 'pauseMs / 1.5',
+    why: 'how often is looked; ./dev stress and ./dev bench postgres measure what it costs'
+  },
+  {
+    file: 'packages/oauth/src/adopt-while-waiting.ts',
+    from: 'pauseMs * (0.5 + Math.random())',
+    to: 'pauseMs / (0.5 + Math.random())',
+    why: 'how often is looked'
+  },
+  {
+    file: 'packages/oauth/src/adopt-while-waiting.ts',
+    from: '0.5 + Math.random()',
+    to: '0.5 - Math.random()',
+    why: 'how often is looked'
+  },
+  {
+    file: 'packages/oauth/src/adopt-while-waiting.ts',
+    from: 'false',
+    to: 'true',
+    why: 'who waits for a lock is kept alive by the lock’s own wait'
+  },
+  {
+    file: 'packages/oauth/src/adopt-while-waiting.ts',
+    from: 'found !== undefined',
+    to: 'true',
+    why: 'for the compiler: nobody else ends the waiting'
+  },
+  {
+    file: 'packages/oauth/src/flights.ts',
+    from: 'waiter?.reason',
+    to: 'waiter.reason',
+    why: 'for the compiler: without a waiter nobody aborts'
   }
 ]

@@ -44,7 +44,7 @@ export function grantedRecord(before: TokenRecord | undefined, response: TokenRe
   return {
     ...lifetimeFields(response, nowMs),
     access_token: response.access_token,
-    ...(response.refresh_token === undefined ? {} : { refresh_token: response.refresh_token }),
+    ...optional('refresh_token', response.refresh_token),
     token_type: typeName(response.token_type),
     // RFC 6749 §5.1: without a scope, what was asked for was granted.
     ...optional('scope', response.scope ?? requestedScope),
@@ -77,7 +77,7 @@ export function refreshedRecord(before: TokenRecord, response: TokenResponse, no
 function lifetimeFields({ expires_in }: TokenResponse, nowMs: number): Partial<TokenRecord> {
   return {
     ...(expires_in === undefined ? {} : { expires_at_unix: Math.floor(nowMs / 1000 + expires_in), lifetime: expires_in }),
-    last_refreshed: new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z')
+    last_refreshed: new Date(nowMs).toISOString().replace(/\.\d+Z/, 'Z')
   }
 }
 

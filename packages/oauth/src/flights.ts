@@ -52,7 +52,7 @@ export function waitFor<T>({ promise, asking }: Flight<T>, { waiter, personMs, t
       end()
     }
     if (waiter?.aborted) return onAbort()
-    waiter?.addEventListener('abort', onAbort, { once: true })
+    waiter?.addEventListener('abort', onAbort)
     promise.then(
       (value) => settle(() => resolve(value)),
       (error) => settle(() => reject(error))

@@ -77,7 +77,7 @@ test('a start that throws at once is a flight that fails', async () => {
   await expect(waitFor(flight, patience)).rejects.toThrow('at once')
 })
 
-test('T17: who has waited leaves neither a timer nor a listener', async () => {
+test('who has waited leaves neither a timer nor a listener', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())
   const leaving = new AbortController()

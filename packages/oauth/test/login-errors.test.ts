@@ -1,10 +1,21 @@
 import { McpAuthError } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { expect, test } from 'vitest'
-import { loginErrors } from '../src/login-errors.ts'
+import { type LoginErrors, loginErrors } from '../src/login-errors.ts'
 import { checkOptions } from '../src/options.ts'
 
 const errorsOf = (options = {}) => loginErrors(checkOptions('https://mcp.example.com/mcp', { store: memoryStore(), ...options }))
+
+test.each<[string, (errors: LoginErrors) => McpAuthError]>([
+  ['MCPAUTH_LOGIN_REQUIRED', (errors) => errors.required()],
+  ['MCPAUTH_LOGIN_PENDING', (errors) => errors.pending()],
+  ['MCPAUTH_LOGIN_FAILED', (errors) => errors.tookTooLong()],
+  ['MCPAUTH_LOGIN_REQUIRED', (errors) => errors.notRenewable()],
+  ['MCPAUTH_DISCOVERY_FAILED', (errors) => errors.notNeeded()],
+  ['MCPAUTH_STEP_UP_REQUIRED', (errors) => errors.stepUpRequired('a', 'asks for a scope')]
+])('%s names the server and says what to do', (code, make) => {
+  expect(make(errorsOf())).toMatchObject({ code, message: expect.stringContaining('mcp.example.com'), hint: expect.stringMatching(/./) })
+})
 
 test('T20: a login that is required names the command, with the profile', () => {
   expect(errorsOf().required().hint).toMatch(/run: npx @mcpauth\/cli login https:\/\/mcp\.example\.com\/mcp \(/)
