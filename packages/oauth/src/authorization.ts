@@ -20,8 +20,7 @@ export type AuthorizationOutcome = { kind: 'adopted' | 'granted'; record: TokenR
 const recordDeadlineMs = 180_000
 
 /**
- * A login by a person: under the `login` lock, so that of several processes one opens a browser and the others take its token. The record's own
- * lock is held only to write: a person takes minutes.
+ * A login by a person, by way of a browser.
  *
  * @throws `MCPAUTH_LOGIN_FAILED`, and what discovery, registration and the token endpoint throw
  */
@@ -30,7 +29,33 @@ export async function authorizeByLogin(
   login: Login,
   wish: AuthorizationWish
 ): Promise<AuthorizationOutcome> {
-  const { store, key, loginTimeoutMs, now } = context.settings
+  return await inTurn(context, wish, (stored) => loginWithRetry(context, login, wish, stored))
+}
+
+/** A grant with a person in it (a code to type elsewhere). */
+export async function loginByGrant(context: AuthorizationContext, grant: Grant, wish: AuthorizationWish): Promise<AuthorizationOutcome> {
+  return await inTurn(context, wish, async (stored) => {
+    const target = await targetOf(context, wish, stored)
+    const { ask, facts } = await authorizationRequest(context, wish, stored, target, {
+      redirectUri: undefined,
+      grantTypes: [grant.grantType, 'refresh_token'],
+      registerAnew: wish.registerAnew === true
+    })
+    const answer = await grant(ask)
+    return await writeGrant(context, (before) => grantedRecord(before, answer, facts(), context.settings.now()))
+  })
+}
+
+/**
+ * A person is asked under the `login` lock, so that of several processes one asks and the others take its token. The record's own lock is held only
+ * to write: a person takes minutes.
+ */
+async function inTurn(
+  { settings }: AuthorizationContext,
+  wish: AuthorizationWish,
+  login: (stored: TokenRecord | undefined) => Promise<TokenRecord>
+): Promise<AuthorizationOutcome> {
+  const { store, key, loginTimeoutMs, now } = settings
   const lock = { ...key, kind: 'login' } as const
   const waitingSinceMs = now()
   return await store.transact(
@@ -41,7 +66,7 @@ export async function authorizeByLogin(
       await checkLastTurn(turn, waitingSinceMs, key.url)
       publish('mcpauth:login:started', { server: key.url })
       try {
-        const record = await loginWithRetry(context, login, wish, stored)
+        const record = await login(stored)
         publish('mcpauth:login:finished', { server: key.url, issuer: record.issuer })
         return { kind: 'granted', record }
       } catch (error) {
@@ -145,30 +170,6 @@ export async function authorizeByGrant(
       return { kind: 'granted', record: await write(held, grantedRecord(before, answer, { ...facts(), seed }, now())) }
     },
     { deadlineMs: recordDeadlineMs }
-  )
-}
-
-/** A grant with a person in it (a code to type elsewhere): asked under the `login` lock. */
-export function loginByGrant(context: AuthorizationContext, grant: Grant, wish: AuthorizationWish): Promise<AuthorizationOutcome> {
-  const { store, key, loginTimeoutMs, now } = context.settings
-  return store.transact(
-    { ...key, kind: 'login' },
-    async () => {
-      const stored = await store.read(key)
-      if (isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
-      publish('mcpauth:login:started', { server: key.url })
-      const target = await targetOf(context, wish, stored)
-      const { ask, facts } = await authorizationRequest(context, wish, stored, target, {
-        redirectUri: undefined,
-        grantTypes: [grant.grantType, 'refresh_token'],
-        registerAnew: wish.registerAnew === true
-      })
-      const answer = await grant(ask)
-      const record = await writeGrant(context, (before) => grantedRecord(before, answer, facts(), now()))
-      publish('mcpauth:login:finished', { server: key.url, issuer: record.issuer })
-      return { kind: 'granted', record }
-    },
-    { deadlineMs: loginTimeoutMs + recordDeadlineMs, ...(wish.signal ? { waiter: wish.signal } : {}) }
   )
 }
 

@@ -122,16 +122,19 @@ describe('T19: logins of several processes', () => {
     expect(asked).toHaveLength(1)
   })
 
-  test('who waited for one that failed does not ask; who comes later does', async () => {
+  test.each(['a login', 'a login by a grant'])('%s: who waited for one that failed does not ask; who comes later does', async (way) => {
     let at = nowMs
     const context = paperContext({ now: () => at })
-    const { login, asked } = person(() => Promise.reject(new McpAuthError('MCPAUTH_LOGIN_FAILED', 'no')))
-    const outcomes = await Promise.allSettled(Array.from({ length: 3 }, () => authorizeByLogin(context, login, wished())))
+    const no = (): Promise<never> => Promise.reject(new McpAuthError('MCPAUTH_LOGIN_FAILED', 'no'))
+    const { login, asked } = person(no)
+    const grant = paperGrant(no, { interactive: true })
+    const authorize = () => (way === 'a login' ? authorizeByLogin(context, login, wished()) : loginByGrant(context, grant, wished()))
+    const outcomes = await Promise.allSettled([authorize(), authorize(), authorize()])
     expect(outcomes.map((outcome) => (outcome as PromiseRejectedResult).reason.code)).toEqual(Array(3).fill('MCPAUTH_LOGIN_FAILED'))
-    expect(asked).toHaveLength(1)
+    expect(asked.length + grant.times).toBe(1)
     at += 1
-    await expect(authorizeByLogin(context, login, wished())).rejects.toThrow('no')
-    expect(asked).toHaveLength(2)
+    await expect(authorize()).rejects.toThrow('no')
+    expect(asked.length + grant.times).toBe(2)
   })
 
   test('a failure that cannot be written down is still the login’s own', async () => {
