@@ -180,7 +180,7 @@ function unsafeShape(root: object): string | undefined {
 
 /** Other tools write null for "none". */
 function withoutNulls(object: Record<string, unknown>): TokenRecord {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null && value !== undefined))
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null))
 }
 
 function faultOf(record: TokenRecord): string | undefined {

@@ -12,8 +12,7 @@ export function createTurns(): Turns {
   const lines = new Map<string, (() => void)[]>()
 
   function leave(name: string): void {
-    const line = lines.get(name)
-    const next = line?.shift()
+    const next = (lines.get(name) as (() => void)[]).shift()
     if (next) next()
     else lines.delete(name)
   }
@@ -46,7 +45,7 @@ export function createTurns(): Turns {
         giveUp()
         resolve(undefined)
       }, deadlineMs)
-      waiter?.addEventListener('abort', aborted, { once: true })
+      waiter?.addEventListener('abort', aborted)
       line.push(step)
     })
   }

@@ -1,6 +1,6 @@
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { spawnGuard, storeFileName } from '../src/index.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -17,4 +17,15 @@ test('one holder at a time may start a helper, and another one when it is done',
   expect(second).toBeDefined()
   second?.release()
   expect(lstatSync(join(root, `${storeFileName(key)}.spawn.guard`)).mode & 0o777).toBe(0o600)
+})
+
+test('without node:sqlite everyone may start one: the lock of the record still lets one at a time ask', () => {
+  const without = vi.spyOn(process, 'getBuiltinModule').mockImplementation(() => {
+    throw new Error('No such built-in module')
+  })
+  onTestFinished(() => without.mockRestore())
+  const root = join(temporaryFolder(), 'made')
+  const [first, second] = [spawnGuard(root, key).tryTake(), spawnGuard(root, key).tryTake()]
+  expect([first?.intact(), second?.intact(), second?.identity]).toEqual([true, true, ''])
+  expect(() => first?.release()).not.toThrow()
 })

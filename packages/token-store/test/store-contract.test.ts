@@ -52,6 +52,7 @@ describe.each(stores)('%s', (_, create) => {
       await store.transact(each, (held) => held.write(record), options)
     }
     expect(await store.read(keys[1] as StoreKey)).toMatchObject({ access_token: 'token-1', profile: 'work' })
+    await store.transact({ kind: 'login', url: key.url }, (held) => held.write({ access_token: 'of a login' }), options)
     const listed = await store.list()
     expect(listed).toHaveLength(4)
     expect(listed).toEqual(expect.arrayContaining(keys))
@@ -98,6 +99,13 @@ describe.each(stores)('%s', (_, create) => {
       options
     )
     await expect(nested).rejects.toMatchObject({ code: 'MCPAUTH_LOCK_REENTRANT', hint: expect.any(String) })
+  })
+
+  test('the holder of one lock may ask for another, and for one of the same name in another store', async () => {
+    const store = create()
+    const inner = (of: TokenStore, at: StoreKey): Promise<string> => of.transact(at, async () => 'inside', options)
+    expect(await store.transact(key, () => inner(store, { ...key, profile: 'other' }), options)).toBe('inside')
+    expect(await store.transact(key, () => inner(create(), key), options)).toBe('inside')
   })
 
   test('what a work left running may ask for the lock when it is free', async () => {

@@ -80,13 +80,13 @@ test.each<[string, unknown[]]>([
   ['scope', [7, ['a']]],
   ['expires_at_unix', ['1', -1, 8.64e12 + 1]],
   ['last_refreshed', [7]],
-  ['version', ['1', -1, 0.5]],
+  ['version', ['1', '2', -1, 0.5]],
   ['generation', ['1', -1, 0.5, 2 ** 53]],
-  ['server_url', [7, 'no url', '/mcp']],
+  ['server_url', [7, 'no url', '/mcp', [key.url]]],
   ['profile', [7]],
   ['resource', [7]],
   ['issuer', [7]],
-  ['token_endpoint', [7, 'no url', 'ftp://as.example.com', 'http://as.example.com']],
+  ['token_endpoint', [7, 'no url', 'ftp://as.example.com', 'http://as.example.com', 'ftp://127.0.0.1/', ['https://as.example.com']]],
   ['requested_scope', [7]],
   ['lifetime', ['1', -1]],
   ['client', [7, 'abc', [], {}, { client_id: null }]]
@@ -102,7 +102,7 @@ test.each<[string, unknown[]]>([
   ['client_secret', [7]],
   ['client_secret_expires_at', ['0', -1]],
   ['token_endpoint_auth_method', [7]],
-  ['redirect_uris', ['x', [7], { 0: 'x' }]],
+  ['redirect_uris', ['x', [7], ['x', 7], { 0: 'x' }]],
   ['issuer', [7]]
 ])('a client whose %s holds something else is damaged', (field, values) => {
   for (const value of values) {
@@ -121,6 +121,24 @@ test('what is just within the bounds is a record', () => {
   ])
     expect(parseObject(record)).toEqual({ outcome: 'record', record })
   expect(parseObject({ client: { client_id: 'abc', client_secret: null } })).toMatchObject({ outcome: 'record' })
+})
+
+test.each<[string, Uint8Array | string, StoreKey?]>([
+  ['is not JSON in UTF-8', '{'],
+  ['is not JSON in UTF-8', Buffer.from('7b2278223a22ff227d', 'hex')],
+  ['is not a JSON object', '[]'],
+  ['is not a JSON object', 'null'],
+  ['is nested too deeply', `{"x":${'['.repeat(32)}${']'.repeat(32)}}`],
+  ['holds a __proto__ field', '{"x":{"__proto__":1}}'],
+  ['client is not an object', '{"client":"abc"}'],
+  ['client has no client_id', '{"client":{}}'],
+  ['server_url names another server', '{"server_url":"https://other.example"}'],
+  ['profile names another profile', '{"profile":"work"}'],
+  ['issuer names another issuer', '{"issuer":"https://a.example"}', { kind: 'client', issuer: 'https://b.example' }],
+  ['issuer names another issuer', '{"issuer":"https://a.example"}', { kind: 'identity', issuer: 'https://b.example', clientId: 'c' }],
+  ['client names another client', '{"client":{"client_id":"d"}}', { kind: 'identity', issuer: 'https://b.example', clientId: 'c' }]
+])('T12: a record that %s is damaged, and says so without quoting it', (reason, bytes, at = key) => {
+  expect(parseRecord(Buffer.from(bytes as string), at)).toEqual({ outcome: 'damaged', reason })
 })
 
 test('a record with a profile is used only for that profile, and one that names none for any', () => {
@@ -144,6 +162,12 @@ test('a registration and an identity are used only for their issuer and client',
   for (const record of [{ issuer: 'https://idp.example.com' }, { client: { client_id: 'cli' } }])
     expect(parseObject(record, identity)).toEqual({ outcome: 'record', record })
   expect(parseObject({ access_token: 'a' }, at)).toMatchObject({ outcome: 'record' })
+  expect(parseRecord(serializeRecord({}, at), at)).toEqual({ outcome: 'record', record: { version: 1, issuer: 'https://as.example.com' } })
+  const login: StoreKey = { kind: 'login', url: 'https://mcp.example.com/' }
+  expect(parseRecord(serializeRecord({}, login), login)).toEqual({
+    outcome: 'record',
+    record: { version: 1, server_url: 'https://mcp.example.com' }
+  })
   expect(parseRecord(serializeRecord({ client: { client_id: 'a' } }, at), at)).toEqual({
     outcome: 'record',
     record: { version: 1, issuer: 'https://as.example.com', client: { client_id: 'a' } }

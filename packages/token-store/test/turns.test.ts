@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createTurns } from '../src/turns.ts'
 
 const longMs = 600_000
@@ -75,4 +75,35 @@ test('an abort after the turn has come changes nothing', async () => {
   caller.abort(new Error('late'))
   done?.()
   expect(await third).toBeDefined()
+})
+
+describe('by the clock', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
+
+  test('a deadline that passes after the turn has come takes nobody out of the line', async () => {
+    const turns = createTurns()
+    const leave = await turns.enter('a', longMs)
+    const [second, third] = [turns.enter('a', 1_000), turns.enter('a', longMs)]
+    leave?.()
+    const done = await second
+    vi.advanceTimersByTime(2_000)
+    done?.()
+    expect(await third).toBeDefined()
+  })
+
+  test('who has gone by its deadline does not go a second time by its abort, nor the other way round', async () => {
+    const turns = createTurns()
+    const leave = await turns.enter('a', longMs)
+    const [late, early] = [new AbortController(), new AbortController()]
+    const [hasty, gone] = [turns.enter('a', 1_000, late.signal), turns.enter('a', 2_000, early.signal)]
+    const last = turns.enter('a', longMs)
+    early.abort(new Error('gone'))
+    await expect(gone).rejects.toThrow('gone')
+    vi.advanceTimersByTime(3_000)
+    expect(await hasty).toBeUndefined()
+    late.abort()
+    leave?.()
+    expect(await last).toBeDefined()
+  })
 })
