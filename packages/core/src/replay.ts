@@ -116,7 +116,11 @@ class ReplayingRequest<S> implements DispatchHandler {
     if (!(prepared instanceof Promise)) return this.#send(prepared)
     // The caller must be able to abort while the credential is awaited.
     this.#startOnce({})
-    this.#follow(prepared.then((ready) => void this.#send(ready)))
+    this.#follow(
+      prepared.then((ready) => {
+        if (!this.#done) this.#send(ready)
+      })
+    )
     return true
   }
 
@@ -130,7 +134,6 @@ class ReplayingRequest<S> implements DispatchHandler {
   }
 
   #send(prepared: Prepared<S>): boolean {
-    if (this.#done) return true
     this.#sent = prepared.sent
     // A prepared request is the policy's own copy; an unchanged one must be copied before it is given the budget.
     const outgoing = prepared.options === this.#original ? { ...prepared.options } : prepared.options

@@ -67,15 +67,17 @@ export function bindTo(server: string | URL, options: BindOptions = {}): ServerB
     throw invalidOption('bind', "is neither 'path' nor 'origin'")
   const url = parseServerUrl(server, options)
   const prefix = options.bind === 'origin' ? '' : url.pathname.replace(/\/$/, '')
-  let lastOrigin: unknown
-  let lastOriginMatches = false
+  let last: { origin: string; matches: boolean } | undefined
+
+  /** Remembers the last answer, since nearly every request goes where the last one went. A URL object may have changed meanwhile. */
+  function isAtServer(origin: RequestTarget['origin']): boolean {
+    if (typeof origin !== 'string') return originOf(origin) === url.origin
+    if (last?.origin !== origin) last = { origin, matches: originOf(origin) === url.origin }
+    return last.matches
+  }
 
   function covers(request: RequestTarget): boolean {
-    if (request.origin !== lastOrigin || typeof lastOrigin !== 'string') {
-      lastOrigin = request.origin
-      lastOriginMatches = originOf(request.origin) === url.origin
-    }
-    return lastOriginMatches && (prefix === '' ? request.path.startsWith('/') : pathCovered(request.path, prefix, url.origin))
+    return isAtServer(request.origin) && (prefix === '' ? request.path.startsWith('/') : pathCovered(request.path, prefix, url.origin))
   }
   return { server: url, covers }
 }
