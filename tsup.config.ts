@@ -9,6 +9,7 @@ export default defineConfig({
   platform: 'node',
   dts: false,
   clean: true,
-  splitting: false,
+  // What is imported when it is first needed stays a file of its own.
+  splitting: true,
   removeNodeProtocol: false
 })

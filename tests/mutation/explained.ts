@@ -48,6 +48,8 @@ export const explained: readonly Explained[] = [
     from: 'handler.onResponseError?.(neverStarted, error)',
     to: 'handler.onResponseError(neverStarted, error)',
     why: 'for the compiler: our handlers have it'
+  },
+  {
     file: 'packages/oauth/src/record-refresh.ts',
     from: 'token_endpoint === undefined',
     to: 'false',

@@ -1,6 +1,7 @@
 // Every grant against a real authorization server (oidc-provider) and a real MCP server, through both SDKs.
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { PassThrough } from 'node:stream'
+import { secrets } from '@mcpauth/core'
 import {
   browserLogin,
   clientCredentials,
@@ -212,6 +213,28 @@ test('N38: with a server that wants a nonce in every proof, login, requests and 
   expect(as.ledger).toMatchObject({ logins: 1, refreshes: 1, reuses: 0 })
   expect(new Set(seen).size).toBe(2)
   expect(decodeJwt(seen[1] as string).sub).toBe('alice')
+})
+
+test('R7, T13: of the tokens of a process that refreshes for weeks the last eight are still known as secrets, and the others take no memory', async () => {
+  await using as = await startAuthorizationServer()
+  await using mcp = await startMcpServerV1({ authorizationServer: as })
+  const store = memoryStore()
+  let nowMs = Date.now()
+  const tokens = oauthTokens(mcp.url, { login: person(as), store, refreshAheadSeconds: 0, now: () => nowMs })
+  await tokens.login()
+  const pairs: Array<[accessToken: string, refreshToken: string]> = []
+  for (let refresh = 0; refresh < 20; refresh++) {
+    const record = await store.read({ kind: 'server', url: mcp.url.href })
+    pairs.push([record?.access_token as string, record?.refresh_token as string])
+    nowMs = (record?.expires_at_unix as number) * 1000
+    await tokens.current()
+  }
+  expect(as.ledger).toMatchObject({ refreshes: 20, reuses: 0 })
+  const known = pairs.filter(
+    ([access, refresh]) => secrets.redact(access) === '[REDACTED:access_token]' && secrets.redact(refresh) !== refresh
+  )
+  expect(known).toEqual(pairs.slice(-7))
+  expect(pairs.filter((pair) => pair.some((token) => secrets.redact(token) !== token))).toEqual(pairs.slice(-7))
 })
 
 test('N22: a person who says no is told so, and no token is asked for', async () => {

@@ -6,12 +6,13 @@ export interface SecretRegistry {
    * Remembers a secret, so that it can be taken out of what is printed: as it is, as base64, base64url or hex, percent-encoded and JSON-escaped.
    * The longer lines of a secret of several lines (a PEM key) are remembered one by one too.
    * Fewer than 8 characters, or one character over and over, are not taken: a redactor that eats ordinary words helps nobody.
-   * The 4,096 last ones are kept; when there are more, one with the same label goes first, so that rotated tokens replace each other
-   * and never push out a client secret.
+   * The 4,096 last ones are kept; when there are more, one with the same label goes first, so that rotated tokens never push out a client secret.
    *
    * @param label What stands in its place: `[REDACTED:label]`. Never a secret itself.
+   * @param owner Whose it is, for a secret that is replaced from time to time, such as a server's URL for its tokens. Of one owner and label the 8 last ones are
+   * kept: a process that refreshes for weeks does not grow. Absent: it is kept whatever follows it.
    */
-  add(secret: string, label?: string): void
+  add(secret: string, label?: string, owner?: string): void
   /** Replaces every remembered secret in `text`, whatever form it has. Takes time linear in the text, however many secrets there are. */
   redact(text: string): string
 }
@@ -26,6 +27,8 @@ export interface LiteralRegistry {
 const minimumLength = 8
 const minimumLine = 16
 const secretCapacity = 4_096
+/** Of one owner: the secret in use, and those that a request still on its way may bring back. */
+const rotationCapacity = 8
 const literalCapacity = 1_024
 
 /** The registry of this program. It hangs on the global object under a registered symbol, so that two copies of this package share it. */
@@ -41,48 +44,83 @@ function shared<T>(name: string, create: () => T): T {
   return global[key] as T
 }
 
+/** What is known about one secret. */
+interface Entry {
+  readonly label: string
+  /** Takes it out of the matcher. */
+  readonly remove: () => void
+  /** Somebody named no owner: it does not go when it is replaced. */
+  lasting: boolean
+  /** Where it is one of the last. */
+  readonly rotations: Set<Rotation>
+}
+
+/** The last secrets of one owner and label, oldest first. */
+interface Rotation {
+  readonly name: string
+  readonly secrets: Set<string>
+}
+
 /** Makes a registry of its own. Programs use {@link secrets}. */
 export function createSecretRegistry(capacity: number = secretCapacity): SecretRegistry {
   const matcher = createSecretMatcher()
+  const entries = new Map<string, Entry>()
   /** By label, oldest first. */
-  const groups = new Map<string, Map<string, () => void>>()
-  const labels = new Map<string, string>()
+  const groups = new Map<string, Set<string>>()
+  const rotations = new Map<string, Rotation>()
 
-  function add(secret: string, label = ''): void {
+  function add(secret: string, label = '', owner?: string): void {
     if (typeof secret !== 'string' || !isLongEnough(secret)) return
-    const known = labels.get(secret)
-    if (known === undefined) remember(secret, label)
-    else keep(secret, known)
+    const entry = entries.get(secret) ?? remember(secret, label)
+    moveToEnd(groups.get(entry.label) as Set<string>, secret)
+    if (owner === undefined) entry.lasting = true
+    else rotate(secret, entry, `${label}\n${owner}`)
   }
 
-  function remember(secret: string, label: string): void {
-    if (labels.size >= capacity) forgetOne(label)
+  function remember(secret: string, label: string): Entry {
+    if (entries.size >= capacity) forgetOne(label)
     const replacement = replacementOf(label)
     const removals = [...new Set([secret, ...longLines(secret)])].map((part) => matcher.add(part, replacement))
-    const group = groups.get(label) ?? new Map<string, () => void>()
-    groups.set(label, group)
-    labels.set(secret, label)
-    group.set(secret, () => {
-      for (const remove of removals) remove()
-    })
+    const remove = (): void => {
+      for (const removal of removals) removal()
+    }
+    const entry: Entry = { label, remove, lasting: false, rotations: new Set() }
+    entries.set(secret, entry)
+    if (!groups.has(label)) groups.set(label, new Set())
+    return entry
   }
 
-  /** What is used again is the last to go. */
-  function keep(secret: string, label: string): void {
-    const group = groups.get(label) as Map<string, () => void>
-    const removal = group.get(secret) as () => void
-    group.delete(secret)
-    group.set(secret, removal)
+  /** What is replaced often enough is forgotten, unless it is somebody else's as well. */
+  function rotate(secret: string, entry: Entry, name: string): void {
+    const rotation = rotations.get(name) ?? { name, secrets: new Set() }
+    rotations.set(name, rotation)
+    entry.rotations.add(rotation)
+    moveToEnd(rotation.secrets, secret)
+    if (rotation.secrets.size <= rotationCapacity) return
+    const oldest = firstOf(rotation.secrets)
+    const replaced = entries.get(oldest) as Entry
+    rotation.secrets.delete(oldest)
+    replaced.rotations.delete(rotation)
+    if (!replaced.lasting && replaced.rotations.size === 0) forget(oldest, replaced)
   }
 
   function forgetOne(label: string): void {
     const own = groups.get(label)
     const crowd = own && own.size > capacity / (groups.size + 1) ? own : largestOf(groups)
-    const [oldest, removal] = crowd.entries().next().value as [string, () => void]
-    removal()
-    crowd.delete(oldest)
-    if (crowd.size === 0) groups.delete(labels.get(oldest) as string)
-    labels.delete(oldest)
+    const oldest = firstOf(crowd)
+    forget(oldest, entries.get(oldest) as Entry)
+  }
+
+  function forget(secret: string, entry: Entry): void {
+    entry.remove()
+    entries.delete(secret)
+    const group = groups.get(entry.label) as Set<string>
+    group.delete(secret)
+    if (group.size === 0) groups.delete(entry.label)
+    for (const rotation of entry.rotations) {
+      rotation.secrets.delete(secret)
+      if (rotation.secrets.size === 0) rotations.delete(rotation.name)
+    }
   }
 
   function redact(text: string): string {
@@ -121,10 +159,20 @@ function longLines(secret: string): string[] {
   return secret.split(/\r?\n/).filter((line) => line.length >= minimumLine && isLongEnough(line) && !line.startsWith('-----'))
 }
 
-function largestOf(groups: ReadonlyMap<string, Map<string, () => void>>): Map<string, () => void> {
-  let largest: Map<string, () => void> | undefined
+function largestOf(groups: ReadonlyMap<string, Set<string>>): Set<string> {
+  let largest: Set<string> | undefined
   for (const group of groups.values()) if (!largest || group.size > largest.size) largest = group
-  return largest as Map<string, () => void>
+  return largest as Set<string>
+}
+
+function firstOf(set: Set<string>): string {
+  return set.values().next().value as string
+}
+
+/** What is used again is the last to go. */
+function moveToEnd(set: Set<string>, secret: string): void {
+  set.delete(secret)
+  set.add(secret)
 }
 
 function createLiteralRegistry(): LiteralRegistry {

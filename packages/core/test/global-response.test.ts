@@ -77,7 +77,8 @@ test('every member of the global classes is handed on', async () => {
     [mine, Response.prototype],
     [mine.headers, Headers.prototype]
   ] as const) {
-    const members = Reflect.ownKeys(prototype).filter((name) => name !== 'constructor')
+    // Node 22 keeps a symbol of its own there.
+    const members = Reflect.ownKeys(prototype).filter((name) => name !== 'constructor' && String(name) !== 'Symbol(headers map sorted)')
     expect(Reflect.ownKeys(Object.getPrototypeOf(value))).toEqual(expect.arrayContaining(members))
   }
 })

@@ -104,6 +104,36 @@ test('the registry is bounded, and rotated tokens replace each other, never the 
   expect(tokens.filter((token) => registry.redact(`${token} `) !== `${token} `)).toEqual(tokens.slice(-99))
 })
 
+test('of the tokens of one owner the last eight are kept, and nobody else loses anything', () => {
+  const registry = createSecretRegistry()
+  const isFound = (secret: string): boolean => registry.redact(`${secret} `) !== `${secret} `
+  registry.add('the-token-of-another-server', 'token', 'b')
+  registry.add('the-token-that-stays', 'token')
+  registry.add('a-token-that-two-servers-have', 'token', 'c')
+  for (const lasting of ['the-token-that-stays', 'a-token-that-two-servers-have']) registry.add(lasting, 'token', 'a')
+  const tokens = Array.from({ length: 20 }, (_, i) => `access-token-number-${i}`)
+  for (const token of tokens) registry.add(token, 'token', 'a')
+  expect(tokens.filter(isFound)).toEqual(tokens.slice(-8))
+  const others = ['the-token-of-another-server', 'the-token-that-stays', 'a-token-that-two-servers-have']
+  expect(others.filter(isFound)).toEqual(others)
+})
+
+test('a token that is used again outlives the ones that came after it', () => {
+  const registry = createSecretRegistry()
+  for (let i = 0; i < 20; i++) {
+    registry.add('a-token-in-use', 'token', 'a')
+    registry.add(`access-token-number-${i}`, 'token', 'a')
+  }
+  expect(registry.redact('a-token-in-use')).toBe('[REDACTED:token]')
+})
+
+test('what the bound of the whole registry pushed out can come back and be replaced like any other', () => {
+  const registry = createSecretRegistry(10)
+  const tokens = Array.from({ length: 40 }, (_, i) => `access-token-number-${i}`)
+  for (const token of [...tokens, ...tokens]) for (const owner of ['a', 'b']) registry.add(token, 'token', owner)
+  expect(tokens.filter((token) => registry.redact(`${token} `) !== `${token} `)).toEqual(tokens.slice(-8))
+})
+
 test('a secret that is used again is not the next to go', () => {
   const registry = createSecretRegistry(3)
   for (const secret of ['first-secret', 'second-secret', 'third-secret', 'first-secret', 'fourth-secret']) registry.add(secret)

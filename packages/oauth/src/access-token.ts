@@ -3,11 +3,15 @@ import { OAuthResponseError } from './oauth-response-error.ts'
 import { scopeWords } from './scope-selection.ts'
 import type { TokenResponse } from './token-response.ts'
 
-/** The token of a record, as it is used in memory; undefined for a tombstone. */
-export function accessTokenOf(record: TokenRecord | undefined, origin: AccessToken['origin']): AccessToken | undefined {
+/**
+ * The token of a record, as it is used in memory; undefined for a tombstone.
+ *
+ * @param owner Whose it is: the tokens that follow let this one go from the registry of secrets.
+ */
+export function accessTokenOf(record: TokenRecord | undefined, origin: AccessToken['origin'], owner: string): AccessToken | undefined {
   if (!record?.access_token) return undefined
-  secrets.add(record.access_token, 'access_token')
-  if (record.refresh_token) secrets.add(record.refresh_token, 'refresh_token')
+  secrets.add(record.access_token, 'access_token', owner)
+  if (record.refresh_token) secrets.add(record.refresh_token, 'refresh_token', owner)
   if (record.client?.client_secret) secrets.add(record.client.client_secret, 'client_secret')
   return {
     value: record.access_token,

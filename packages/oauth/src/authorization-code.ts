@@ -1,19 +1,11 @@
 import { timingSafeEqual } from 'node:crypto'
 import { McpAuthError, safeText, secrets } from '@mcpauth/core'
-import {
-  type AuthorizationServer,
-  authorizationCodeGrantRequest,
-  calculatePKCECodeChallenge,
-  customFetch,
-  generateRandomCodeVerifier,
-  generateRandomState,
-  pushedAuthorizationRequest,
-  validateAuthResponse
-} from 'oauth4webapi'
+import type { AuthorizationServer } from 'oauth4webapi'
 import { parseJson, retryAfterMs } from './authorization-server-client.ts'
 import { askForToken, built, type GrantRequest, requestOptions } from './grants/grant.ts'
 import type { OpenLogin } from './login.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
+import { loadProtocol, type Protocol } from './protocol.ts'
 import { isObject, type TokenResponse } from './token-response.ts'
 
 /** What belongs to one login and to no other; kept until its answer has been verified (N19). */
@@ -50,15 +42,17 @@ export async function authorizationCode(
   login: OpenLogin,
   more: Readonly<Record<string, string>> = {}
 ): Promise<TokenResponse> {
+  const protocol = await loadProtocol()
   const pending: PendingAuthorization = {
-    state: generateRandomState(),
-    verifier: generateRandomCodeVerifier(),
+    state: protocol.generateRandomState(),
+    verifier: protocol.generateRandomCodeVerifier(),
     issuer: ask.authorizationServer.issuer,
     redirectUri: login.redirectUri
   }
   secrets.add(pending.verifier, 'code_verifier')
-  const answer = await untilAborted(login.ask(await authorizationUrl(ask, pending, more), pending.state, ask.signal), ask.signal)
-  return await redeem(ask, pending, verifiedAnswer(ask, pending, answer))
+  const url = await authorizationUrl(protocol, ask, pending, more)
+  const answer = await untilAborted(login.ask(url, pending.state, ask.signal), ask.signal)
+  return await redeem(ask, pending, verifiedAnswer(protocol, ask, pending, answer))
 }
 
 /** A login that does not heed its signal must not hold the lock for ever. */
@@ -76,7 +70,12 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined
   }
 }
 
-async function authorizationUrl(ask: GrantRequest, pending: PendingAuthorization, more: Readonly<Record<string, string>>): Promise<URL> {
+async function authorizationUrl(
+  protocol: Protocol,
+  ask: GrantRequest,
+  pending: PendingAuthorization,
+  more: Readonly<Record<string, string>>
+): Promise<URL> {
   const { authorizationServer, client } = ask
   const endpoint = authorizationServer.authorization_endpoint
   if (endpoint === undefined || !URL.canParse(endpoint)) {
@@ -90,7 +89,7 @@ async function authorizationUrl(ask: GrantRequest, pending: PendingAuthorization
     client_id: client.client_id,
     redirect_uri: pending.redirectUri,
     state: pending.state,
-    code_challenge: await calculatePKCECodeChallenge(pending.verifier),
+    code_challenge: await protocol.calculatePKCECodeChallenge(pending.verifier),
     code_challenge_method: 'S256',
     ...(ask.scope === undefined ? {} : { scope: ask.scope }),
     ...(ask.resource === undefined ? {} : { resource: ask.resource }),
@@ -98,19 +97,19 @@ async function authorizationUrl(ask: GrantRequest, pending: PendingAuthorization
     ...(ask.scope?.split(' ').includes('offline_access') ? { prompt: 'consent' } : {})
   }
   const url = new URL(endpoint)
-  const query = authorizationServer.require_pushed_authorization_requests === true ? await pushed(ask, parameters) : parameters
+  const query = authorizationServer.require_pushed_authorization_requests === true ? await pushed(protocol, ask, parameters) : parameters
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
   return url
 }
 
 /** RFC 9126, where the server insists on it: the parameters go ahead, and the browser carries only a reference. */
-async function pushed(ask: GrantRequest, parameters: Record<string, string>): Promise<Record<string, string>> {
+async function pushed(protocol: Protocol, ask: GrantRequest, parameters: Record<string, string>): Promise<Record<string, string>> {
   const what = 'the pushed authorization request'
-  const options = requestOptions(ask, what, { deadlineMs: 30_000 })
+  const options = requestOptions(protocol, ask, what, { deadlineMs: 30_000 })
   const response = await built(() =>
-    pushedAuthorizationRequest(ask.authorizationServer, ask.client, ask.clientAuth, parameters, {
+    protocol.pushedAuthorizationRequest(ask.authorizationServer, ask.client, ask.clientAuth, parameters, {
       ...options,
-      [customFetch]: options[customFetch] as never
+      [protocol.customFetch]: options[protocol.customFetch] as never
     })
   )
   const body = parseJson(await response.text())
@@ -122,7 +121,7 @@ async function pushed(ask: GrantRequest, parameters: Record<string, string>): Pr
 }
 
 /** Everything about the answer that says whose it is, before anything in it is believed, shown or sent on. */
-function verifiedAnswer(ask: GrantRequest, pending: PendingAuthorization, answer: URLSearchParams): URLSearchParams {
+function verifiedAnswer(protocol: Protocol, ask: GrantRequest, pending: PendingAuthorization, answer: URLSearchParams): URLSearchParams {
   if (!sameText(answer.get('state') ?? '', pending.state)) throw notOurs('its state is not the one that was sent')
   if (answer.getAll('iss').length > 1 || (answer.has('iss') && answer.get('iss') !== pending.issuer)) {
     // Neither the error nor its description may be shown: they are someone else's words (N22).
@@ -138,7 +137,7 @@ function verifiedAnswer(ask: GrantRequest, pending: PendingAuthorization, answer
     })
   }
   try {
-    return validateAuthResponse(ask.authorizationServer, ask.client, answer, pending.state)
+    return protocol.validateAuthResponse(ask.authorizationServer, ask.client, answer, pending.state)
   } catch (error) {
     // Its cause holds the code.
     throw notOurs(safeText((error as Error).message))
@@ -160,10 +159,18 @@ async function redeem(ask: GrantRequest, pending: PendingAuthorization, answer: 
   const code = answer.get('code')
   if (!code) throw notOurs('it holds no code')
   secrets.add(code, 'code')
-  return await askForToken(ask, 'the code exchange', (options) =>
-    authorizationCodeGrantRequest(ask.authorizationServer, ask.client, ask.clientAuth, answer, pending.redirectUri, pending.verifier, {
-      ...options,
-      additionalParameters: ask.resource === undefined ? {} : { resource: ask.resource }
-    })
+  return await askForToken(ask, 'the code exchange', (protocol, options) =>
+    protocol.authorizationCodeGrantRequest(
+      ask.authorizationServer,
+      ask.client,
+      ask.clientAuth,
+      answer,
+      pending.redirectUri,
+      pending.verifier,
+      {
+        ...options,
+        additionalParameters: ask.resource === undefined ? {} : { resource: ask.resource }
+      }
+    )
   )
 }

@@ -18,7 +18,11 @@ export interface AuthorizationContext {
 }
 
 /** Makes it for one server. */
-export function authorizationContext(settings: Settings, way: RoadNetwork, nonces: DpopNonces = dpopNonces()): AuthorizationContext {
+export function authorizationContext(
+  settings: Settings,
+  way: Pick<RoadNetwork, 'now'>,
+  nonces: DpopNonces = dpopNonces()
+): AuthorizationContext {
   const { guard, network, networkFrom } = trustedNetworks(settings, way)
   const discovery = { server: settings.server, network, guard }
   return { settings, discovery, network, networkFrom, proofs: dpopProofs(nonces, settings.now) }

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream'
 import { invalidOption, McpAuthError, safeText } from '@mcpauth/core'
 import type { CallbackPage } from './callback-page.ts'
+import { loadAsking } from './load-asking.ts'
 import type { Login, OpenLogin } from './login.ts'
 import { type LoopbackServer, listenForCallback } from './loopback-server.ts'
 import { browserUrl, openBrowser } from './open-browser.ts'
-import { readPastedRedirect } from './pasted-redirect.ts'
 
 /** For {@link browserLogin}. */
 export interface BrowserLoginOptions {
@@ -74,6 +74,8 @@ export function browserLogin(options: BrowserLoginOptions = {}): Login {
       print(`  ${url.href}`)
       const source = input ?? (process.stdin.isTTY ? process.stdin : undefined)
       if (!source) return never
+      const { readPastedRedirect } = await loadAsking()
+      if (over.aborted) return never
       // It reads before it is announced, so that nothing that is typed at once is lost.
       const pasted = readPastedRedirect({ redirectUri, state, input: source, print, signal: over })
       print('If that browser is on another machine, it ends at a page that does not load: paste the address of that page here.')

@@ -1,29 +1,12 @@
 import { createPrivateKey, type JsonWebKey, type KeyObject, randomUUID } from 'node:crypto'
 import { type Environment, McpAuthError, warnOfReadableKey } from '@mcpauth/core'
-import { type ClientAuth, ClientSecretPost, None, TlsClientAuth } from 'oauth4webapi'
+import type { ClientAuth } from 'oauth4webapi'
 import { parseJson } from './authorization-server-client.ts'
 import type { ClientOptions } from './options.ts'
+import { loadProtocol } from './protocol.ts'
 import { readSecret } from './secret-source.ts'
+import { authMethods, type TokenEndpointAuthMethod } from './token-endpoint-auth-method.ts'
 import { isObject } from './token-response.ts'
-
-/** How a client proves itself at the token endpoint (RFC 7591 §2, RFC 8705 §2). */
-export type TokenEndpointAuthMethod =
-  | 'none'
-  | 'client_secret_basic'
-  | 'client_secret_post'
-  | 'private_key_jwt'
-  | 'tls_client_auth'
-  | 'self_signed_tls_client_auth'
-
-/** The methods there are. */
-export const authMethods: readonly TokenEndpointAuthMethod[] = [
-  'none',
-  'client_secret_basic',
-  'client_secret_post',
-  'private_key_jwt',
-  'tls_client_auth',
-  'self_signed_tls_client_auth'
-]
 
 /** What a client has to prove itself with. */
 export interface ClientCredentials {
@@ -83,11 +66,12 @@ export function requestedAuthMethod(listed: readonly string[] | undefined): Toke
  *
  * @throws `MCPAUTH_CREDENTIAL_MISSING` the method needs a secret or key that is not there.
  */
-export function clientAuthentication(
+export async function clientAuthentication(
   method: TokenEndpointAuthMethod,
   { secret, privateKey }: ClientCredentials,
   now: () => number
-): ClientAuth {
+): Promise<ClientAuth> {
+  const { ClientSecretPost, None, TlsClientAuth } = await loadProtocol()
   switch (method) {
     case 'none':
       return None()

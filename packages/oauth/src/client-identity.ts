@@ -1,17 +1,12 @@
 import { type ClientRecord, McpAuthError, safeText } from '@mcpauth/core'
 import type { AuthorizationServer, Client, ClientAuth } from 'oauth4webapi'
 import type { AuthorizationServerClient } from './authorization-server-client.ts'
-import {
-  type ClientCredentials,
-  clientAuthentication,
-  readCredentials,
-  settleAuthMethod,
-  type TokenEndpointAuthMethod
-} from './client-authentication.ts'
+import { type ClientCredentials, clientAuthentication, readCredentials, settleAuthMethod } from './client-authentication.ts'
 import { isReusable, registerClient } from './client-registration.ts'
 import { checkClientIssuer } from './issuer-binding.ts'
 import type { Settings } from './options.ts'
 import type { SessionStore } from './session-store.ts'
+import type { TokenEndpointAuthMethod } from './token-endpoint-auth-method.ts'
 
 /** Who we are at an authorization server, ready to ask. */
 export interface ClientIdentity {
@@ -125,7 +120,7 @@ async function identityOf(
     // A grant without a client sends no id; oauth4webapi wants one all the same.
     client: { client_id: record.client_id || 'none', ...(mtls ? { use_mtls_endpoint_aliases: true } : {}) },
     clientAuth:
-      record.client_id === '' ? () => undefined : clientAuthentication(method as TokenEndpointAuthMethod, credentials, settings.now),
+      record.client_id === '' ? () => undefined : await clientAuthentication(method as TokenEndpointAuthMethod, credentials, settings.now),
     source
   }
 }

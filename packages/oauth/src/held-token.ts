@@ -17,11 +17,13 @@ export interface RenewalRule {
   nowMs: number
   /** Whether it can be renewed without a person. */
   renewable: boolean
+  /** Whose token it is. */
+  owner: string
 }
 
 /** Takes a record into use; undefined when there is no token in it. */
 export function heldToken(record: TokenRecord, origin: AccessToken['origin'], rule: RenewalRule): HeldToken | undefined {
-  const token = accessTokenOf(record, origin)
+  const token = accessTokenOf(record, origin, rule.owner)
   if (!token) return undefined
   const endsAtMs = token.expiresAtMs ?? Number.POSITIVE_INFINITY
   return { token, record, endsAtMs, renewAtMs: rule.renewable ? endsAtMs - aheadMs(record, endsAtMs, rule) : endsAtMs }

@@ -1,6 +1,5 @@
 export type { Environment } from '@mcpauth/core'
 export { type BrowserLoginOptions, browserLogin } from './browser-login.ts'
-export type { TokenEndpointAuthMethod } from './client-authentication.ts'
 export { type ClientMetadataDocumentOptions, clientMetadataDocument } from './client-metadata-document.ts'
 export { clientCredentials } from './grants/client-credentials.ts'
 export { type DeviceLoginOptions, type DevicePrompt, deviceLogin } from './grants/device-code.ts'
@@ -21,5 +20,6 @@ export { type OidcLogin, type OidcLoginOptions, oidcLogin } from './oidc-login.t
 export type { ClientOptions, OAuthOptions } from './options.ts'
 export { type PasteLoginOptions, pasteLogin } from './paste-login.ts'
 export type { SecretSource } from './secret-source.ts'
+export type { TokenEndpointAuthMethod } from './token-endpoint-auth-method.ts'
 export type { TokenResponse } from './token-response.ts'
 export { withOAuth } from './with-oauth.ts'

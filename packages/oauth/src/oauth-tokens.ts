@@ -1,22 +1,21 @@
 import { type AccessToken, McpAuthError, publish, type Refusal, type TokenRecord, type TokenSource } from '@mcpauth/core'
-import { type AuthorizationOutcome, authorizeByGrant } from './authorization.ts'
-import { authorizationContext } from './authorization-context.ts'
+import { describeKey } from '@mcpauth/token-store'
+import type { AuthorizationOutcome } from './authorization.ts'
 import type { AuthorizationWish } from './authorization-request.ts'
+import type { Authorizer } from './authorizer.ts'
 import { dpopNonces } from './dpop.ts'
 import { createFlights, type Flight, waitFor } from './flights.ts'
 import { type HeldToken, heldToken } from './held-token.ts'
 import { keepFresh } from './keep-fresh.ts'
+import { loadAsking } from './load-asking.ts'
 import type { Login } from './login.ts'
 import { loginErrors } from './login-errors.ts'
-import { probeServer } from './login-probe.ts'
-import { newGrants } from './new-grant.ts'
 import type { OAuthResponseError } from './oauth-response-error.ts'
 import { type OAuthStatus, statusOf } from './oauth-status.ts'
 import { checkOptions, checkScope, type OAuthOptions } from './options.ts'
-import { recordRefresh } from './record-refresh.ts'
+import { loadProtocol } from './protocol.ts'
 import type { RefreshOutcome } from './refresh.ts'
 import { refresher } from './refresher.ts'
-import { revokeTokens } from './revocation.ts'
 import { roadNetwork } from './road-network.ts'
 import { challengedScope, scopeCovers, scopeWords } from './scope-selection.ts'
 import { stepUpLimit } from './step-up-limit.ts'
@@ -54,6 +53,8 @@ export interface OAuthTokens extends TokenSource {
 
 /** How long a background refresh that failed is not repeated, in milliseconds. */
 const pauseMs = 10_000
+/** When the first request is likely to be over, in milliseconds. */
+const loadAheadMs = 1_000
 
 /**
  * The tokens for one MCP server, kept fresh: one refresh per key, across processes.
@@ -75,19 +76,24 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   const { key, store, now } = settings
   const way = roadNetwork(options.dispatcher)
   const nonces = dpopNonces()
-  const context = authorizationContext(settings, way, nonces)
-  const { schemes, bind, authorize, observe } = tokenHeaders(context, nonces)
+  const { schemes, bind, authorize, observe } = tokenHeaders(settings, nonces)
   const errors = loginErrors(settings)
-  const refreshing = recordRefresh(context, errors)
   const flights = createFlights<AccessToken>()
-  const { refresh, isWornOut, unsaved, reset } = refresher(settings, refreshing)
-  const { obtain, forgetNo } = newGrants(context, errors)
+  const { refresh, isWornOut, unsaved, reset } = refresher(settings, { send: async (...request) => (await authorizer()).send(...request) })
   const stepUps = stepUpLimit(now)
 
   let held: HeldToken | undefined
   let loading: Promise<AccessToken | undefined> | undefined
   let loaded = false
   let aheadNotBeforeMs = 0
+  let authorizing: Authorizer | undefined
+
+  /** Loaded when there is first something to ask. */
+  async function authorizer(): Promise<Authorizer> {
+    const asking = await loadAsking()
+    authorizing ??= asking.authorizer(settings, way, nonces, errors)
+    return authorizing
+  }
 
   function current(): AccessToken | undefined | Promise<AccessToken | undefined> {
     if (held === undefined) return loaded ? undefined : load()
@@ -112,18 +118,29 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     const record = await readOurs()
     loaded = true
     if (record && !held) hold(record, 'stored')
+    if (held) loadAhead()
     return await current()
+  }
+
+  /** A process that runs for weeks must not find, when it first refreshes, that an update has replaced the files it has not loaded yet. */
+  function loadAhead(): void {
+    setTimeout(() => void Promise.all([loadAsking(), loadProtocol()]).catch(() => undefined), loadAheadMs).unref()
   }
 
   /** What is stored; not what came from a secret that has been replaced. */
   async function readOurs(): Promise<TokenRecord | undefined> {
     const record = await store.read(key)
-    return record && (settings.grant?.seed === undefined || (await refreshing.isOurs(record))) ? record : undefined
+    return record && (settings.grant?.seed === undefined || (await isOurs(record))) ? record : undefined
+  }
+
+  async function isOurs(record: TokenRecord): Promise<boolean> {
+    return (await authorizer()).isOurs(record)
   }
 
   /** Takes a record into use. */
   function hold(record: TokenRecord, origin: AccessToken['origin']): AccessToken | undefined {
-    const next = heldToken(record, origin, { refreshAheadMs: settings.refreshAheadMs, nowMs: now(), renewable: isRenewable(record) })
+    const { refreshAheadMs } = settings
+    const next = heldToken(record, origin, { refreshAheadMs, nowMs: now(), renewable: isRenewable(record), owner: describeKey(key) })
     // The same token, met again in the store, keeps what is known about it.
     const same = next && held?.token.value === next.token.value && held.token.generation === next.token.generation
     if (!same) held = next
@@ -152,9 +169,11 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
 
   /** With the stored endpoint and client, without discovery. */
   async function renewAhead(stale: HeldToken): Promise<AccessToken | undefined> {
-    if (stale.record.refresh_token !== undefined) return taken(await refresh(stale.token, refreshing.isOurs))
+    if (stale.record.refresh_token !== undefined) return taken(await refresh(stale.token, isOurs))
     const { grant } = settings
-    return grant && granted(await authorizeByGrant(context, grant, { challenges: [], refused: true, stale: stale.token }), 'refreshed')
+    if (!grant) return undefined
+    const { authorizeByGrant } = await authorizer()
+    return granted(await authorizeByGrant(grant, { challenges: [], refused: true, stale: stale.token }), 'refreshed')
   }
 
   /** A token that is over is renewed before the request is sent; what cannot be renewed is left to the server's challenge. */
@@ -208,12 +227,13 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   async function replace(refusal: Refusal, asking: () => void): Promise<AccessToken> {
     const { token: stale, challenges } = refusal
     if (held && held.token.value !== stale?.value && now() < held.endsAtMs) return held.token
+    const { isStillOurs, obtain } = await authorizer()
     let registerAnew = false
     if (hasTokens(await readOurs()) || unsaved()) {
       // A refreshed token that this server has never taken: another refresh would be refused as well, and so for ever.
       const useless = stale?.origin === 'refreshed' && !refusal.accepted
       const mayRefresh = async (record: TokenRecord): Promise<boolean> =>
-        !useless && !isWornOut(record.refresh_token) && (await refreshing.isStillOurs(record, challenges))
+        !useless && !isWornOut(record.refresh_token) && (await isStillOurs(record, challenges))
       const outcome = await refresh(stale, mayRefresh)
       const token = taken(outcome)
       if (token) return token
@@ -240,6 +260,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       throw errors.stepUpRequired(wanted, `still asks for more after ${stepUps.most} attempts`)
     }
     const wish = { challenges, refused: true, addedScope: wanted ?? '', stale }
+    const { obtain } = await authorizer()
     return granted(await obtain(wish, settings.login, asking), 'granted')
   }
 
@@ -254,7 +275,8 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     const strategy = given.login ?? settings.login
     if (!strategy && !settings.grant) throw errors.required()
     const stored = await store.read(key)
-    const { challenges, refused: asked } = await probeServer(context.network, settings.server, given.signal)
+    const { forgetNo, obtain, probe } = await authorizer()
+    const { challenges, refused: asked } = await probe(given.signal)
     const wish: AuthorizationWish = {
       challenges,
       refused: asked,
@@ -274,7 +296,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       key,
       async (lock) => {
         const record = await lock.read()
-        if (record) await revokeTokens(context, record)
+        if (record) await (await authorizer()).revoke(record)
         await lock.clear()
       },
       { deadlineMs: settings.lockWaitMs }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { isLoopbackHost, McpAuthError } from '@mcpauth/core'
 
@@ -92,8 +92,9 @@ function browserEntry(entry: string, href: string): Opener {
   return argv as [string, ...string[]]
 }
 
-function run([program, ...args]: Opener, env: Readonly<Record<string, string | undefined>>): Promise<boolean> {
-  return new Promise((settle) => {
+async function run([program, ...args]: Opener, env: Readonly<Record<string, string | undefined>>): Promise<boolean> {
+  const { spawn } = await import('node:child_process')
+  return await new Promise((settle) => {
     let child: ChildProcess
     try {
       child = spawn(program, args, { stdio: 'ignore', detached: true, shell: false, windowsHide: true, env: env as NodeJS.ProcessEnv })

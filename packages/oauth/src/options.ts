@@ -8,15 +8,14 @@ import {
   type StoreKey,
   type TokenStore
 } from '@mcpauth/core'
-import { fileStore } from '@mcpauth/token-store'
-import { authMethods, type TokenEndpointAuthMethod } from './client-authentication.ts'
+import { type FileStore, fileStore } from '@mcpauth/token-store'
 import type { Grant } from './grants/grant.ts'
 import type { Login } from './login.ts'
 import { checkOptionNames } from './option-names.ts'
-import { checkIsolation } from './refresh-isolation.ts'
 import { checkRegisteredUris } from './registered-redirect.ts'
 import { checkSecretSource, type SecretSource } from './secret-source.ts'
 import { type SessionStore, sessionStore } from './session-store.ts'
+import { authMethods, type TokenEndpointAuthMethod } from './token-endpoint-auth-method.ts'
 
 /** A client that was registered by hand at the authorization server. */
 export interface ClientOptions {
@@ -280,6 +279,15 @@ export function checkClientMetadataUrl(value: unknown): void {
   const url = new URL(value as string)
   if (url.protocol !== 'https:' || url.pathname === '/') throw invalidOption('clientMetadataUrl', 'is not an https URL with a path')
   if (url.href !== value) throw invalidOption('clientMetadataUrl', `is not in its normal form, which is ${url.href}`)
+}
+
+/** Checks that a helper process could refresh as this process would. */
+function checkIsolation({ refreshIsolation, dispatcher }: OAuthOptions, store: unknown): void {
+  if (refreshIsolation === undefined || refreshIsolation === 'none') return
+  if (refreshIsolation !== 'process') throw invalidOption('refreshIsolation', "is neither 'none' nor 'process'")
+  if (dispatcher) throw invalidOption('refreshIsolation', 'contradicts dispatcher: a dispatcher cannot be handed to another process')
+  if (typeof (store as Partial<FileStore>).root !== 'string')
+    throw invalidOption('refreshIsolation', 'needs fileStore(): the helper opens it too')
 }
 
 function checkNumber(name: string, value: unknown, least: number, most: number): void {

@@ -19,5 +19,5 @@ export async function clientAtProvider(
   const credentials = await readCredentials(name, options, env)
   const has = { secret: credentials.secret !== undefined, privateKey: credentials.privateKey !== undefined }
   const method = settleAuthMethod(options.tokenEndpointAuthMethod, has, methods)
-  return { client: { client_id: options.clientId }, clientAuth: clientAuthentication(method, credentials, now) }
+  return { client: { client_id: options.clientId }, clientAuth: await clientAuthentication(method, credentials, now) }
 }

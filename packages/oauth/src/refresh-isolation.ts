@@ -1,7 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { invalidOption, McpAuthError, type McpAuthErrorCode } from '@mcpauth/core'
+import { McpAuthError, type McpAuthErrorCode } from '@mcpauth/core'
 import { type FileStore, spawnGuard } from '@mcpauth/token-store'
 import { OAuthResponseError } from './oauth-response-error.ts'
 import type { ClientOptions, OAuthOptions, Settings } from './options.ts'
@@ -45,19 +45,6 @@ const writable = [
   'scopeOnRefresh',
   'useMtlsEndpoints'
 ] as const
-
-/**
- * Checks that a helper could do what this process would do.
- *
- * @throws `MCPAUTH_INVALID_OPTION`
- */
-export function checkIsolation({ refreshIsolation, dispatcher }: OAuthOptions, store: unknown): void {
-  if (refreshIsolation === undefined || refreshIsolation === 'none') return
-  if (refreshIsolation !== 'process') throw invalidOption('refreshIsolation', "is neither 'none' nor 'process'")
-  if (dispatcher) throw invalidOption('refreshIsolation', 'contradicts dispatcher: a dispatcher cannot be handed to another process')
-  if (typeof (store as Partial<FileStore>).root !== 'string')
-    throw invalidOption('refreshIsolation', 'needs fileStore(): the helper opens it too')
-}
 
 /**
  * A refresh that survives this process: a detached helper takes the record's lock, asks and writes. A process that is killed between the
@@ -120,10 +107,11 @@ async function orderOf({ stale, now }: RefreshTask, settings: Settings, root: st
 }
 
 /** Secrets go over standard input: arguments and environments can be read by others. */
-function runHelper(order: HelperOrder): Promise<HelperAnswer> {
+async function runHelper(order: HelperOrder): Promise<HelperAnswer> {
+  const { spawn } = await import('node:child_process')
   // Beside this file, in the sources as in what is published.
   const file = new URL(import.meta.url.endsWith('.ts') ? 'refresh-helper.ts' : 'refresh-helper.js', import.meta.url)
-  return new Promise((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     const helper: ChildProcess = spawn(process.execPath, [fileURLToPath(file)], {
       detached: true,
       stdio: ['pipe', 'pipe', 'ignore'],

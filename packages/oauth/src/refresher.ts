@@ -1,10 +1,10 @@
 import { type AccessToken, publish, type TokenRecord } from '@mcpauth/core'
 import { createFlights } from './flights.ts'
+import { loadAsking } from './load-asking.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
 import type { Settings } from './options.ts'
 import type { RecordRefresh } from './record-refresh.ts'
 import { type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
-import { refreshIsolated } from './refresh-isolation.ts'
 import { refusalLimit } from './refusal-limit.ts'
 
 /** The refreshes of one process: one per generation, and none where it can only do harm. */
@@ -22,7 +22,7 @@ export interface Refresher {
 const longestPauseMs = 300_000
 
 /** Makes the refresher of one token source. */
-export function refresher(settings: Settings, { send }: RecordRefresh): Refresher {
+export function refresher(settings: Settings, { send }: Pick<RecordRefresh, 'send'>): Refresher {
   const { store, key, now, lockWaitMs } = settings
   const flights = createFlights<RefreshOutcome>()
   let unsaved: TokenRecord | undefined
@@ -36,7 +36,7 @@ export function refresher(settings: Settings, { send }: RecordRefresh): Refreshe
     const flight = flights.join(String(stale?.generation), async () => {
       // A helper sees only what is on disk.
       const isolated = settings.refreshIsolation === 'process' && !(await store.isInMemory(key))
-      return noted(await (isolated ? refreshIsolated(task, settings) : refreshOnce(task)))
+      return noted(await (isolated ? (await loadAsking()).refreshIsolated(task, settings) : refreshOnce(task)))
     })
     try {
       return await flight.promise

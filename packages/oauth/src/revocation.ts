@@ -1,9 +1,9 @@
 import { publish, type TokenRecord } from '@mcpauth/core'
-import { revocationRequest } from 'oauth4webapi'
 import { type AuthorizationContext, grantRequest } from './authorization-context.ts'
 import { findTarget } from './authorization-target.ts'
 import { identityOfRecord } from './client-identity.ts'
 import { built, type GrantRequest, requestOptions } from './grants/grant.ts'
+import { loadProtocol } from './protocol.ts'
 
 /**
  * Revokes the tokens of a record where their authorization server offers it (RFC 7009, N41): the refresh token first, because that ends the grant.
@@ -23,10 +23,13 @@ async function tellServer(context: AuthorizationContext, record: TokenRecord): P
   const ask = await revocationAsk(context, record)
   const tokens = [record.refresh_token, record.access_token].filter((token) => token !== undefined)
   if (!ask) return true
+  const protocol = await loadProtocol()
   let first: boolean | undefined
   for (const token of tokens) {
-    const options = requestOptions(ask, 'the revocation', { deadlineMs: 10_000 })
-    const { ok } = await built(() => revocationRequest(ask.authorizationServer, ask.client, ask.clientAuth, token, options as never))
+    const options = requestOptions(protocol, ask, 'the revocation', { deadlineMs: 10_000 })
+    const { ok } = await built(() =>
+      protocol.revocationRequest(ask.authorizationServer, ask.client, ask.clientAuth, token, options as never)
+    )
     // With the grant its access tokens end (RFC 7009 §2.1); many servers cannot revoke those alone.
     first ??= ok
   }

@@ -1,5 +1,6 @@
 import type { Dispatch, DispatcherLike, Road } from '@mcpauth/core'
-import { type AddressGuard, guardedNetwork } from './address-guard.ts'
+import type { AddressGuard } from './address-guard.ts'
+import { guardedNetwork } from './guarded-network.ts'
 
 /** Where requests to authorization servers leave this program, whatever roads come and go. */
 export interface RoadNetwork {

@@ -1,8 +1,8 @@
 import type { AccessToken, TokenRecord, TokenSource } from '@mcpauth/core'
-import type { AuthorizationContext } from './authorization-context.ts'
 import type { DpopNonces } from './dpop.ts'
-import { dpopJwkOf } from './dpop-proofs.ts'
+import { dpopJwkOf, dpopProofs } from './dpop-proofs.ts'
 import type { ProofMaker } from './grants/grant.ts'
+import type { Settings } from './options.ts'
 
 /** How tokens go on requests: as bearer tokens, or with a proof of the key that they are bound to (RFC 9449 §7.1). */
 export interface TokenHeaders extends Required<Pick<TokenSource, 'schemes' | 'authorize' | 'observe'>> {
@@ -11,10 +11,11 @@ export interface TokenHeaders extends Required<Pick<TokenSource, 'schemes' | 'au
 }
 
 /** Makes them for one token source. */
-export function tokenHeaders({ settings, proofs }: AuthorizationContext, nonces: DpopNonces): TokenHeaders {
+export function tokenHeaders({ dpop, now }: Settings, nonces: DpopNonces): TokenHeaders {
+  const proofs = dpopProofs(nonces, now)
   const boundTo = new WeakMap<AccessToken, ProofMaker>()
   return {
-    schemes: settings.dpop ? ['dpop', 'bearer'] : ['bearer'],
+    schemes: dpop ? ['dpop', 'bearer'] : ['bearer'],
     bind(token, record) {
       const jwk = dpopJwkOf(record)
       if (token.scheme === 'DPoP' && jwk) boundTo.set(token, proofs(jwk))
@@ -25,7 +26,7 @@ export function tokenHeaders({ settings, proofs }: AuthorizationContext, nonces:
       return { authorization: `DPoP ${token.value}`, dpop: bound.proof({ ...request, accessToken: token.value }) }
     },
     observe(request, { headers }) {
-      if (settings.dpop) nonces.observe(request.url, headers)
+      if (dpop) nonces.observe(request.url, headers)
     }
   }
 }

@@ -23,9 +23,10 @@ const tenYears = 10 * 365 * 24 * 3600
  * Reads a token endpoint's answer. What servers get slightly wrong is put right before oauth4webapi looks at it, because a throw after a
  * rotation would lose the grant: a missing `token_type`, `refresh_token: null`, `scope` as an array, `expires_in` as a string.
  *
+ * @param owner Whose tokens these are.
  * @throws `MCPAUTH_OAUTH_RESPONSE` anything but an answer with an access token, also a 200 that holds an `error`.
  */
-export async function readTokenResponse(response: Response, what: string): Promise<TokenResponse> {
+export async function readTokenResponse(response: Response, what: string, owner: string): Promise<TokenResponse> {
   const body = parseJson(await response.text())
   const fields = isObject(body) ? body : undefined
   if (!response.ok || !fields || typeof fields.error === 'string') {
@@ -37,19 +38,19 @@ export async function readTokenResponse(response: Response, what: string): Promi
       retryAfterMs: retryAfterMs(response)
     })
   }
-  return normalise(fields, what, response.status)
+  return normalise(fields, what, response.status, owner)
 }
 
-function normalise(fields: Record<string, unknown>, what: string, status: number): TokenResponse {
+function normalise(fields: Record<string, unknown>, what: string, status: number, owner: string): TokenResponse {
   const { access_token, token_type, refresh_token, issued_token_type } = fields
   if (typeof access_token !== 'string' || access_token === '') throw new OAuthResponseError(`${what} holds no access token`, { status })
   // What goes into a header must fit into one; a token that does not would fail each request with a worse error.
   if (!/^[\u0021-\u007e]+$/.test(access_token))
     throw new OAuthResponseError(`${what} holds an access token with illegal characters`, { status })
-  secrets.add(access_token, 'access_token')
+  secrets.add(access_token, 'access_token', owner)
   const result: TokenResponse = { access_token, token_type: typeof token_type === 'string' ? token_type.toLowerCase() : 'bearer' }
   if (typeof refresh_token === 'string' && refresh_token !== '') {
-    secrets.add(refresh_token, 'refresh_token')
+    secrets.add(refresh_token, 'refresh_token', owner)
     result.refresh_token = refresh_token
   }
   const scope = scopeOf(fields.scope)
@@ -57,7 +58,7 @@ function normalise(fields: Record<string, unknown>, what: string, status: number
   const lifetime = lifetimeOf(fields.expires_in)
   if (lifetime !== undefined) result.expires_in = lifetime
   if (typeof fields.id_token === 'string' && fields.id_token !== '') {
-    secrets.add(fields.id_token, 'id_token')
+    secrets.add(fields.id_token, 'id_token', owner)
     result.id_token = fields.id_token
   }
   if (typeof issued_token_type === 'string') result.issued_token_type = issued_token_type

@@ -14,7 +14,7 @@ const facts = {
 
 test('the token of a record says what the record says, and nothing else', () => {
   const record = { access_token: 'at', token_type: 'Bearer', scope: 'a b', expires_at_unix: 1_700, generation: 7 }
-  expect(accessTokenOf(record, 'stored')).toStrictEqual({
+  expect(accessTokenOf(record, 'stored', 'https://mcp.example.com')).toStrictEqual({
     value: 'at',
     scheme: 'Bearer',
     generation: 7,
@@ -22,11 +22,16 @@ test('the token of a record says what the record says, and nothing else', () => 
     expiresAtMs: 1_700_000,
     scopes: ['a', 'b']
   })
-  expect(accessTokenOf({ access_token: 'at' }, 'granted')).toEqual({ value: 'at', scheme: 'Bearer', generation: 0, origin: 'granted' })
+  expect(accessTokenOf({ access_token: 'at' }, 'granted', 'https://mcp.example.com')).toEqual({
+    value: 'at',
+    scheme: 'Bearer',
+    generation: 0,
+    origin: 'granted'
+  })
 })
 
 test.each([undefined, {}, { refresh_token: 'r' }, { access_token: '' }])('%j holds no token', (record) => {
-  expect(accessTokenOf(record, 'stored')).toBeUndefined()
+  expect(accessTokenOf(record, 'stored', 'https://mcp.example.com')).toBeUndefined()
 })
 
 test.each([
@@ -37,7 +42,9 @@ test.each([
   ['mac', 'Bearer'],
   [undefined, 'Bearer']
 ])('N38: a stored token of type %s goes with the scheme %s', (token_type, scheme) => {
-  expect(accessTokenOf({ access_token: 'at', ...(token_type === undefined ? {} : { token_type }) }, 'stored')?.scheme).toBe(scheme)
+  expect(
+    accessTokenOf({ access_token: 'at', ...(token_type === undefined ? {} : { token_type }) }, 'stored', 'https://mcp.example.com')?.scheme
+  ).toBe(scheme)
 })
 
 test('T13: every secret of a record in use is known to the redactor', () => {
@@ -46,7 +53,7 @@ test('T13: every secret of a record in use is known to the redactor', () => {
     refresh_token: 'refresh-token-of-test-13',
     client: { ...client, client_secret: 'client-secret-of-test-13' }
   }
-  accessTokenOf(record, 'stored')
+  accessTokenOf(record, 'stored', 'https://mcp.example.com')
   const text = `${record.access_token} ${record.refresh_token} ${record.client.client_secret}`
   expect(secrets.redact(text)).toBe('[REDACTED:access_token] [REDACTED:refresh_token] [REDACTED:client_secret]')
 })

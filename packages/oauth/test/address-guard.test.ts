@@ -4,7 +4,8 @@ import type { AddressInfo, LookupFunction } from 'node:net'
 import { resolve } from 'node:path'
 import { authFetch, type Dispatch, describeLayer, type McpAuthError, type Road } from '@mcpauth/core'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { addressGuard, guardedNetwork } from '../src/address-guard.ts'
+import { addressGuard } from '../src/address-guard.ts'
+import { guardedNetwork } from '../src/guarded-network.ts'
 
 const vectors = resolve(process.env.MCPAUTH_VECTORS ?? '../shared/vectors', 'hostile/ssrf-urls.json')
 const corpus: string[] = existsSync(vectors) ? JSON.parse(readFileSync(vectors, 'utf8')) : []

@@ -2,15 +2,10 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { inspect } from 'node:util'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { expect, test } from 'vitest'
-import {
-  clientAuthentication,
-  readPrivateKey,
-  requestedAuthMethod,
-  settleAuthMethod,
-  type TokenEndpointAuthMethod
-} from '../src/client-authentication.ts'
+import { clientAuthentication, readPrivateKey, requestedAuthMethod, settleAuthMethod } from '../src/client-authentication.ts'
 import type { ClientOptions } from '../src/index.ts'
 import { clientAtProvider } from '../src/provider-client.ts'
+import type { TokenEndpointAuthMethod } from '../src/token-endpoint-auth-method.ts'
 
 const neither = { secret: false, privateKey: false }
 const secretOnly = { secret: true, privateKey: false }
@@ -55,7 +50,8 @@ async function proofOf(method: TokenEndpointAuthMethod, now = () => 1_700_000_00
   const credentials = { secret: 'p+q', privateKey: { key: privateKey, alg: 'ES256', kid: 'k1' } }
   const body = new URLSearchParams()
   const headers = new Headers()
-  await clientAuthentication(method, credentials, now)(as as never, { client_id: 'a:b' }, body, headers)
+  const authenticate = await clientAuthentication(method, credentials, now)
+  await authenticate(as as never, { client_id: 'a:b' }, body, headers)
   return [Object.fromEntries(body), headers]
 }
 
@@ -86,7 +82,8 @@ test('N36: an assertion lasts a minute, is for the issuer alone, names its key, 
 test('N36: an assertion of a key without a name has no kid', async () => {
   const body = new URLSearchParams()
   const credentials = { secret: undefined, privateKey: { key: privateKey, alg: 'ES256' } }
-  await clientAuthentication('private_key_jwt', credentials, Date.now)(as as never, { client_id: 'a' }, body, new Headers())
+  const authenticate = await clientAuthentication('private_key_jwt', credentials, Date.now)
+  await authenticate(as as never, { client_id: 'a' }, body, new Headers())
   expect(decodeProtectedHeader(body.get('client_assertion') as string)).toEqual({ alg: 'ES256' })
 })
 
@@ -94,8 +91,8 @@ test.each<[TokenEndpointAuthMethod, string]>([
   ['client_secret_basic', 'clientSecret'],
   ['client_secret_post', 'clientSecret'],
   ['private_key_jwt', 'privateKey']
-])('%s without its credential is an error that names the option', (method, option) => {
-  expect(() => clientAuthentication(method, { secret: undefined, privateKey: undefined }, Date.now)).toThrow(
+])('%s without its credential is an error that names the option', async (method, option) => {
+  await expect(clientAuthentication(method, { secret: undefined, privateKey: undefined }, Date.now)).rejects.toThrow(
     expect.objectContaining({ code: 'MCPAUTH_CREDENTIAL_MISSING', hint: expect.stringContaining(`client.${option}`) })
   )
 })

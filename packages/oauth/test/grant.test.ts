@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { McpAuthError } from '@mcpauth/core'
-import { genericTokenEndpointRequest, None } from 'oauth4webapi'
+import * as protocol from 'oauth4webapi'
 import { expect, test } from 'vitest'
 import { askForToken, built, type GrantRequest, grantParameters, requestOptions, tokenEndpoint } from '../src/grants/grant.ts'
 import { refreshTokenGrant } from '../src/grants/refresh-token.ts'
@@ -34,9 +34,10 @@ function asking(more: Partial<GrantRequest>, ...answers: Array<Response | Error>
     return next
   }
   const ask = {
+    server: new URL('https://mcp.example.com/mcp'),
     authorizationServer: { issuer: 'https://as.example.com', token_endpoint: 'https://as.example.com/token' },
     client: { client_id: 'c' },
-    clientAuth: None(),
+    clientAuth: protocol.None(),
     network: { send },
     resource: undefined,
     scope: undefined,
@@ -47,8 +48,15 @@ function asking(more: Partial<GrantRequest>, ...answers: Array<Response | Error>
 }
 
 const anyGrant = (ask: GrantRequest) =>
-  askForToken(ask, 'the grant', (options) =>
-    genericTokenEndpointRequest(ask.authorizationServer, ask.client, ask.clientAuth, 'urn:x', grantParameters(ask), options as never)
+  askForToken(ask, 'the grant', (_protocol, options) =>
+    protocol.genericTokenEndpointRequest(
+      ask.authorizationServer,
+      ask.client,
+      ask.clientAuth,
+      'urn:x',
+      grantParameters(ask),
+      options as never
+    )
   )
 
 test('N23: a token request goes to the token endpoint, with the resource and the scope where there are any', async () => {
@@ -179,8 +187,8 @@ test('T13: what oauth4webapi throws is neither chained nor more than its text; a
 test('a request ends with its deadline or its caller, and has a body only where there is one', async () => {
   const { signal } = new AbortController()
   const { ask, sent } = asking({ signal })
-  const [send] = Object.getOwnPropertySymbols(requestOptions(ask, 'x', { deadlineMs: 7 }))
-    .map((name) => (requestOptions(ask, 'x', { deadlineMs: 7 }) as unknown as Record<symbol, unknown>)[name])
+  const [send] = Object.getOwnPropertySymbols(requestOptions(protocol, ask, 'x', { deadlineMs: 7 }))
+    .map((name) => (requestOptions(protocol, ask, 'x', { deadlineMs: 7 }) as unknown as Record<symbol, unknown>)[name])
     .filter((value) => typeof value === 'function') as [(url: string, init: object) => Promise<Response>]
   await send('https://as.example.com/x', { method: 'POST', headers: { a: 'b' } })
   await send('https://as.example.com/x', { method: 'POST', headers: {}, body: new URLSearchParams({ a: 'b' }) })

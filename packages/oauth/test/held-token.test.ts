@@ -3,7 +3,7 @@ import { heldToken } from '../src/held-token.ts'
 
 const nowMs = 1_700_000_000_000
 const inSeconds = (seconds: number): number => nowMs / 1000 + seconds
-const rule = { refreshAheadMs: 60_000, nowMs, renewable: true }
+const rule = { refreshAheadMs: 60_000, nowMs, renewable: true, owner: 'https://mcp.example.com' }
 
 test.each<[string, object, number]>([
   ['of an hour: 60 s', { expires_at_unix: inSeconds(3_600), lifetime: 3_600 }, 60_000],

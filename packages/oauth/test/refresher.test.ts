@@ -46,8 +46,6 @@ async function world({ send = rotating(), store = memoryStore(), record = before
   const sent: string[] = []
   const settings = checkOptions(key.url, { store, now: () => clock.ms, ...options })
   const made = refresher(settings, {
-    isOurs: always,
-    isStillOurs: always,
     send: (_record, refreshToken) => {
       sent.push(refreshToken)
       return send(refreshToken)
@@ -129,8 +127,6 @@ test('without anything stored there is nothing to refresh, and nothing to tell',
   const scene = await world()
   await scene.store.transact(key, (held) => held.clear(), { deadlineMs: 1_000 })
   const empty = refresher(checkOptions(key.url, { store: memoryStore() }), {
-    isOurs: always,
-    isStillOurs: always,
     send: () => expect.unreachable()
   })
   const told = events('mcpauth:token:impossible')

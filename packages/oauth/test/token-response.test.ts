@@ -17,8 +17,11 @@ test('a token answer is taken as it is, and what servers get slightly wrong is p
     id_token: 'i',
     issued_token_type: 't'
   }
-  expect(await readTokenResponse(answer({ ...full, more: 1 }), 'x')).toEqual({ ...full, token_type: 'dpop' })
-  expect(await readTokenResponse(answer({ access_token: 'a' }), 'x')).toEqual({ access_token: 'a', token_type: 'bearer' })
+  expect(await readTokenResponse(answer({ ...full, more: 1 }), 'x', 'https://mcp.example.com')).toEqual({ ...full, token_type: 'dpop' })
+  expect(await readTokenResponse(answer({ access_token: 'a' }), 'x', 'https://mcp.example.com')).toEqual({
+    access_token: 'a',
+    token_type: 'bearer'
+  })
 })
 
 test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
@@ -42,7 +45,7 @@ test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
   ['an issued_token_type that is a number', { issued_token_type: 5 }, {}],
   ['an error that is no word', { error: null }, {}]
 ])('a token answer with %s', async (_name, fields, expected) => {
-  expect(await readTokenResponse(answer({ access_token: 'a', ...fields }), 'x')).toEqual({
+  expect(await readTokenResponse(answer({ access_token: 'a', ...fields }), 'x', 'https://mcp.example.com')).toEqual({
     access_token: 'a',
     token_type: 'bearer',
     ...expected
@@ -52,7 +55,8 @@ test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
 test('T13: every token of an answer is a secret from then on', async () => {
   await readTokenResponse(
     answer({ access_token: 'the-access-token-1', refresh_token: 'the-refresh-token-1', id_token: 'the.id.token-1' }),
-    'x'
+    'x',
+    'https://mcp.example.com'
   )
   expect(secrets.redact('the-access-token-1 the-refresh-token-1 the.id.token-1')).toBe(
     '[REDACTED:access_token] [REDACTED:refresh_token] [REDACTED:id_token]'
@@ -75,7 +79,7 @@ test.each<[string, Response]>([
   ['status 400 and a token', answer({ access_token: 'a' }, 400)],
   ['nothing', answer('')]
 ])('T9: an answer with %s is an error', async (_name, response) => {
-  await expect(readTokenResponse(response, 'the refresh')).rejects.toMatchObject({
+  await expect(readTokenResponse(response, 'the refresh', 'https://mcp.example.com')).rejects.toMatchObject({
     code: 'MCPAUTH_OAUTH_RESPONSE',
     status: response.status
   })
@@ -83,12 +87,17 @@ test.each<[string, Response]>([
 
 test('T9: the error says what the server said, and when to come back', async () => {
   const said = { error: 'temporarily_unavailable', error_description: 'too busy' }
-  await expect(readTokenResponse(answer(said, 503, { 'retry-after': '30' }), 'the refresh')).rejects.toMatchObject({
+  await expect(
+    readTokenResponse(answer(said, 503, { 'retry-after': '30' }), 'the refresh', 'https://mcp.example.com')
+  ).rejects.toMatchObject({
     status: 503,
     ...said,
     retryAfterMs: 30_000
   })
-  await expect(readTokenResponse(answer('<html>', 502), 'the refresh')).rejects.toMatchObject({ status: 502, error: undefined })
+  await expect(readTokenResponse(answer('<html>', 502), 'the refresh', 'https://mcp.example.com')).rejects.toMatchObject({
+    status: 502,
+    error: undefined
+  })
 })
 
 test('an object is neither null nor a list', () => {

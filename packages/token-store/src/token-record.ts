@@ -7,7 +7,7 @@ import {
   secrets,
   type TokenRecord
 } from '@mcpauth/core'
-import { canonicalKey } from './store-key.ts'
+import { canonicalKey, describeKey } from './store-key.ts'
 
 /** The version of the record's format that this code writes. */
 export const recordVersion = 1
@@ -62,7 +62,7 @@ export function parseRecord(bytes: Uint8Array, key: StoreKey): ParsedRecord {
   const parsed = parseJson(bytes)
   if ('reason' in parsed) return { outcome: 'damaged', reason: parsed.reason }
   const record = withoutNulls(parsed.object)
-  registerSecrets(record)
+  registerSecrets(record, key)
   if (typeof record.version === 'number' && record.version > recordVersion) return { outcome: 'newer', version: record.version }
   const reason = faultOf(record) ?? foreignTo(record, key)
   return reason === undefined ? { outcome: 'record', record } : { outcome: 'damaged', reason }
@@ -75,7 +75,7 @@ export function parseRecord(bytes: Uint8Array, key: StoreKey): ParsedRecord {
  */
 export function serializeRecord(record: TokenRecord, key: StoreKey): Uint8Array {
   const bound = bindRecord(record, key)
-  registerSecrets(bound)
+  registerSecrets(bound, key)
   const reason = faultOf(bound) ?? foreignTo(bound, key)
   if (reason !== undefined) throw invalidOption('record', reason)
   const bytes = Buffer.from(`${writtenAsJson(bound)}\n`)
@@ -112,9 +112,9 @@ export function parseBoundRecord(bytes: Uint8Array, kind: StoreKey['kind']): { k
   const parsed = parseJson(bytes)
   if ('reason' in parsed) return undefined
   const record = withoutNulls(parsed.object)
-  registerSecrets(record)
-  if (faultOf(record) !== undefined || (record.version ?? recordVersion) > recordVersion) return undefined
-  const key = keyOf(record, kind)
+  const usable = faultOf(record) === undefined && (record.version ?? recordVersion) <= recordVersion
+  const key = usable ? keyOf(record, kind) : undefined
+  registerSecrets(record, key)
   return key && { key, record }
 }
 
@@ -214,16 +214,17 @@ function foreignTo(record: TokenRecord, key: StoreKey): string | undefined {
   }
 }
 
-function registerSecrets(record: TokenRecord): void {
+/** @param key Whose they are, so that the ones that replace them let them go. */
+function registerSecrets(record: TokenRecord, key: StoreKey | undefined): void {
+  const owner = key && describeKey(key)
+  const register = (value: unknown, label: string): void => {
+    if (typeof value === 'string') secrets.add(value, label, owner)
+  }
   // The labels of oauth, so that the registry can tell which of them are rotated tokens.
   for (const name of ['access_token', 'refresh_token', 'id_token']) register(record[name], name)
   if (isObject(record.client)) for (const name of ['client_secret', 'registration_access_token']) register(record.client[name], name)
   // A private JWK that the tokens are bound to (RFC 9449).
   if (isObject(record.dpop_key)) register(record.dpop_key.d, 'dpop_key')
-}
-
-function register(value: unknown, label: string): void {
-  if (typeof value === 'string') secrets.add(value, label)
 }
 
 function token(value: unknown): string | undefined {

@@ -78,10 +78,12 @@ onLinux('where the boot is not known nobody is proven dead', () => {
 })
 
 onLinux('a process that has ended and was not waited for is dead', async () => {
-  // The shell becomes a program that never waits for the child it had.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  // The shell becomes a program that never waits for the child it had; until then it might.
+  const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
   onTestFinished(() => void parent.kill('SIGKILL'))
   const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)))
+  while (readFileSync(`/proc/${parent.pid}/comm`, 'utf8').trim() !== 'sleep') await new Promise(setImmediate)
+  process.kill(pid, 'SIGKILL')
   while (statOf(pid)[0] !== 'Z') await new Promise(setImmediate)
   expect(stateOfOwner({ ...owner, pid, start: statOf(pid)[19] as string }, self)).toBe('dead')
 })

@@ -1,4 +1,3 @@
-import { clientCredentialsGrantRequest } from 'oauth4webapi'
 import { askForToken, type Grant, grantParameters } from './grant.ts'
 
 /**
@@ -17,8 +16,8 @@ import { askForToken, type Grant, grantParameters } from './grant.ts'
 export function clientCredentials(): Grant {
   return Object.assign(
     (ask: Parameters<Grant>[0]) =>
-      askForToken(ask, 'the client credentials grant', (options) =>
-        clientCredentialsGrantRequest(ask.authorizationServer, ask.client, ask.clientAuth, grantParameters(ask), options)
+      askForToken(ask, 'the client credentials grant', (protocol, options) =>
+        protocol.clientCredentialsGrantRequest(ask.authorizationServer, ask.client, ask.clientAuth, grantParameters(ask), options)
       ),
     { grantType: 'client_credentials' }
   )

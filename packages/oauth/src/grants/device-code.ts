@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { invalidOption, McpAuthError, safeText, secrets } from '@mcpauth/core'
-import { deviceAuthorizationRequest, deviceCodeGrantRequest } from 'oauth4webapi'
 import { mayHaveArrived, parseJson, retryAfterMs } from '../authorization-server-client.ts'
 import { OAuthResponseError } from '../oauth-response-error.ts'
+import { loadProtocol } from '../protocol.ts'
 import { isObject, type TokenResponse } from '../token-response.ts'
 import { askForToken, built, type Grant, type GrantRequest, grantParameters, requestOptions } from './grant.ts'
 
@@ -69,13 +69,14 @@ async function authorize(ask: GrantRequest): Promise<Authorization> {
       hint: 'use browserLogin() or pasteLogin(), or give deviceAuthorizationUrl if you know it'
     })
   }
+  const protocol = await loadProtocol()
   const response = await built(() =>
-    deviceAuthorizationRequest(
+    protocol.deviceAuthorizationRequest(
       ask.authorizationServer,
       ask.client,
       ask.clientAuth,
       grantParameters(ask),
-      requestOptions(ask, what, { deadlineMs: 30_000 }) as never
+      requestOptions(protocol, ask, what, { deadlineMs: 30_000 }) as never
     )
   )
   const body = parseJson(await response.text())
@@ -120,8 +121,8 @@ async function poll(
     await wait(everyMs, ask.signal)
     if (ask.now() - startedMs > prompt.expiresInSeconds * 1000) throw expired()
     try {
-      return await askForToken(ask, 'the device login', (options) =>
-        deviceCodeGrantRequest(ask.authorizationServer, ask.client, ask.clientAuth, deviceCode, {
+      return await askForToken(ask, 'the device login', (protocol, options) =>
+        protocol.deviceCodeGrantRequest(ask.authorizationServer, ask.client, ask.clientAuth, deviceCode, {
           ...options,
           additionalParameters: ask.resource === undefined ? {} : { resource: ask.resource }
         })

@@ -1,15 +1,8 @@
 import { type Environment, McpAuthError, safeText } from '@mcpauth/core'
-import {
-  type AuthorizationServer,
-  allowInsecureRequests,
-  type Client,
-  type ClientAuth,
-  customFetch,
-  processGenericTokenEndpointResponse,
-  type TokenEndpointRequestOptions
-} from 'oauth4webapi'
+import type { AuthorizationServer, Client, ClientAuth, TokenEndpointRequestOptions } from 'oauth4webapi'
 import type { AuthorizationServerClient, RequestLimits } from '../authorization-server-client.ts'
 import { OAuthResponseError } from '../oauth-response-error.ts'
+import { loadProtocol, type Protocol } from '../protocol.ts'
 import type { SessionStore } from '../session-store.ts'
 import { readTokenResponse, type TokenResponse } from '../token-response.ts'
 import type { RootedNetwork } from '../trusted-networks.ts'
@@ -84,16 +77,17 @@ export function grantParameters(ask: GrantRequest, more: Record<string, string> 
 export async function askForToken(
   ask: GrantRequest,
   what: string,
-  send: (options: TokenEndpointRequestOptions) => Promise<Response>,
+  send: (protocol: Protocol, options: TokenEndpointRequestOptions) => Promise<Response>,
   limits: RequestLimits = {}
 ): Promise<TokenResponse> {
   const endpoint = tokenEndpoint(ask)
+  const protocol = await loadProtocol()
   for (let attempt = 1; ; attempt += 1) {
     const headers: Record<string, string> = ask.dpop ? { dpop: ask.dpop.proof({ method: 'POST', url: endpoint }) } : {}
-    const response = await built(() => send({ ...requestOptions(ask, what, limits), headers }))
+    const response = await built(() => send(protocol, { ...requestOptions(protocol, ask, what, limits), headers }))
     const fresh = ask.dpop?.observe(endpoint, response.headers) ?? false
     try {
-      return await checked(ask, await readTokenResponse(response, what), what)
+      return await checked(protocol, ask, await readTokenResponse(response, what, ask.server.href), what)
     } catch (error) {
       if (!(fresh && attempt === 1 && error instanceof OAuthResponseError && error.error === 'use_dpop_nonce')) throw error
     }
@@ -101,7 +95,12 @@ export async function askForToken(
 }
 
 /** The options that make oauth4webapi send through our client. It sees https everywhere, except where our own guard lets a loopback server pass. */
-export function requestOptions(ask: GrantRequest, what: string, limits: RequestLimits): TokenEndpointRequestOptions {
+export function requestOptions(
+  { customFetch, allowInsecureRequests }: Protocol,
+  ask: GrantRequest,
+  what: string,
+  limits: RequestLimits
+): TokenEndpointRequestOptions {
   return {
     [customFetch]: (url: string, init: { method: string; headers: Record<string, string>; body?: unknown }) =>
       ask.network.send(
@@ -138,12 +137,12 @@ export async function built<T>(run: () => Promise<T>): Promise<T> {
 }
 
 /** Only what oauth4webapi takes for a conforming answer is used. */
-async function checked(ask: GrantRequest, body: TokenResponse, what: string): Promise<TokenResponse> {
+async function checked(protocol: Protocol, ask: GrantRequest, body: TokenResponse, what: string): Promise<TokenResponse> {
   // An ID token is for the one who asked for it to verify; oauth4webapi would throw for one that is not meant for it.
   const response = new Response(JSON.stringify({ ...body, id_token: undefined }), { headers: { 'content-type': 'application/json' } })
   const recognizedTokenTypes = { n_a: () => undefined }
   try {
-    await processGenericTokenEndpointResponse(ask.authorizationServer, ask.client, response, { recognizedTokenTypes })
+    await protocol.processGenericTokenEndpointResponse(ask.authorizationServer, ask.client, response, { recognizedTokenTypes })
   } catch (error) {
     throw new OAuthResponseError(`${what}: ${safeText((error as Error).message)}`, { status: 200 })
   }

@@ -1,4 +1,3 @@
-import { genericTokenEndpointRequest } from 'oauth4webapi'
 import { OAuthResponseError } from '../oauth-response-error.ts'
 import { checkSecretSource, readSecret, type SecretSource } from '../secret-source.ts'
 import type { TokenResponse } from '../token-response.ts'
@@ -9,8 +8,8 @@ export const jwtBearerType: string = 'urn:ietf:params:oauth:grant-type:jwt-beare
 
 /** Exchanges an assertion for tokens (RFC 7523 §2.1). */
 export function jwtBearerGrant(ask: GrantRequest, assertion: string): Promise<TokenResponse> {
-  return askForToken(ask, 'the JWT bearer grant', (options) =>
-    genericTokenEndpointRequest(
+  return askForToken(ask, 'the JWT bearer grant', (protocol, options) =>
+    protocol.genericTokenEndpointRequest(
       ask.authorizationServer,
       ask.client,
       ask.clientAuth,

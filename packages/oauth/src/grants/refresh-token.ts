@@ -1,4 +1,3 @@
-import { refreshTokenGrantRequest } from 'oauth4webapi'
 import type { TokenResponse } from '../token-response.ts'
 import { askForToken, type GrantRequest, grantParameters } from './grant.ts'
 
@@ -15,8 +14,8 @@ export function refreshTokenGrant(ask: GrantRequest, refreshToken: string): Prom
   return askForToken(
     unstoppable,
     'the refresh',
-    (options) =>
-      refreshTokenGrantRequest(ask.authorizationServer, ask.client, ask.clientAuth, refreshToken, {
+    (protocol, options) =>
+      protocol.refreshTokenGrantRequest(ask.authorizationServer, ask.client, ask.clientAuth, refreshToken, {
         ...options,
         additionalParameters: grantParameters(ask)
       }),

@@ -1,10 +1,9 @@
 import { invalidOption } from '@mcpauth/core'
-import { genericTokenEndpointRequest } from 'oauth4webapi'
+import { loadAsking } from '../load-asking.ts'
 import { OAuthResponseError } from '../oauth-response-error.ts'
 import { isOidcLogin, type OidcLogin } from '../oidc-login.ts'
 import { checkOptionNames } from '../option-names.ts'
 import { type ClientOptions, checkClient, checkHttps, clientOptionNames } from '../options.ts'
-import { clientAtProvider } from '../provider-client.ts'
 import { checkSecretSource, readSecret, type SecretSource } from '../secret-source.ts'
 import type { TokenResponse } from '../token-response.ts'
 import { askForToken, type Grant, type GrantRequest, grantParameters } from './grant.ts'
@@ -46,8 +45,8 @@ export function tokenExchange({ subjectToken, subjectTokenType = 'access_token',
 }
 
 function exchange(ask: GrantRequest, what: string, parameters: Record<string, string>): Promise<TokenResponse> {
-  return askForToken(ask, what, (options) =>
-    genericTokenEndpointRequest(
+  return askForToken(ask, what, (protocol, options) =>
+    protocol.genericTokenEndpointRequest(
       ask.authorizationServer,
       ask.client,
       ask.clientAuth,
@@ -99,6 +98,7 @@ export function enterpriseAuthorization({ issuer, tokenUrl, client, idToken }: E
   if (!oidc) checkSecretSource('grant.idToken', idToken)
 
   async function grant(ask: GrantRequest): Promise<TokenResponse> {
+    const { clientAtProvider } = await loadAsking()
     const atProvider: GrantRequest = {
       ...ask,
       authorizationServer: { issuer, token_endpoint: tokenUrl },
