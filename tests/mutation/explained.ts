@@ -96,5 +96,23 @@ export const explained: readonly Explained[] = [
     from: 'waiter?.reason',
     to: 'waiter.reason',
     why: 'for the compiler: without a waiter nobody aborts'
+  },
+  {
+    file: 'packages/oauth/src/authorization-target.ts',
+    from: 'issuer !== undefined',
+    to: 'true',
+    why: 'for the compiler: undefined is in no list of issuers'
+  },
+  {
+    file: 'packages/oauth/src/client-identity.ts',
+    from: "'private_key_jwt'",
+    to: '""',
+    why: 'with a key, nothing else is settled on'
+  },
+  {
+    file: 'packages/oauth/src/session-store.ts',
+    from: '{ deadlineMs: 1_000 }',
+    to: '{}',
+    why: 'the lock of a store that only this process has, held for no time at all'
   }
 ]

@@ -89,7 +89,7 @@ async function keptRegistration({ store, now }: Settings, request: IdentityReque
 async function register(settings: Settings, request: IdentityRequest): Promise<ClientRecord> {
   const { server, network, redirectUri, grantTypes, scope, signal } = request
   if (server.registration_endpoint === undefined) {
-    if (request.clientOptional) return { client_id: '', token_endpoint_auth_method: 'none', issuer: server.issuer }
+    if (request.clientOptional) return { client_id: '', issuer: server.issuer }
     throw new McpAuthError('MCPAUTH_REGISTRATION_FAILED', `${safeText(server.issuer)} does not register clients by itself`, {
       hint: 'register a client there by hand and give its id as client.clientId'
     })

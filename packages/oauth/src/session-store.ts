@@ -120,7 +120,7 @@ export function sessionStore(store: TokenStore): SessionStore {
 
   async function clearBoth(key: StoreKey, held: HeldRecord): Promise<void> {
     await held.clear()
-    if (trouble) await memory.transact(key, (ours) => ours.clear(), { deadlineMs: 1_000 })
+    await memory.transact(key, (ours) => ours.clear(), { deadlineMs: 1_000 })
   }
 
   /** The store's lock cannot be taken. */

@@ -11,6 +11,8 @@ const metadataOf = (issuer: string) => ({
   authorization_endpoint: `${issuer}/authorize`,
   token_endpoint: `${issuer}/token`,
   registration_endpoint: `${issuer}/register`,
+  revocation_endpoint: `${issuer}/revoke`,
+  device_authorization_endpoint: `${issuer}/device`,
   code_challenge_methods_supported: ['S256']
 })
 const documentOf = (issuer: string) => `${issuer}/.well-known/oauth-authorization-server`

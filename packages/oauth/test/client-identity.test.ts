@@ -209,6 +209,13 @@ describe('how we prove it', () => {
   })
 })
 
+test('a document has no secret: one that the user gives with it goes nowhere', async () => {
+  const options = { clientMetadataUrl: documentUrl, client: { clientId: documentUrl, clientSecret: () => 'the-secret' } }
+  const identity = await (await world({ options, request: { server: withDocuments } })).identify()
+  expect(identity.record.token_endpoint_auth_method).toBe('none')
+  expect(JSON.stringify(await proofOf(identity))).not.toContain('the-secret')
+})
+
 describe('the client of a record', () => {
   const mine = { client: { clientId: 'mine', clientSecret: () => 'secret-of-mine' } }
   const of = async (record: ClientRecord | undefined, options: OAuthOptions = {}, as = server) =>

@@ -47,7 +47,7 @@ async function world(faults: Faults = {}, record?: TokenRecord) {
   return { disk, session: sessionStore(store), warnings, faults }
 }
 
-const keep = (session: SessionStore, record: TokenRecord, name = key): Promise<void> =>
+const keep = (session: SessionStore, record: TokenRecord, name: StoreKey = key): Promise<void> =>
   session.transact(name, (held) => held.keep(record), limits)
 
 describe('a store that works', () => {
@@ -238,6 +238,13 @@ describe('T8: a lock that cannot be taken', () => {
     await keep(session, { access_token: 'new', refresh_token: 'ours', generation: 4 })
     await session.transact(key, (held) => held.write({ access_token: 'newer', refresh_token: 'ours-2', generation: 5 }), limits)
     expect(await session.read(key)).toMatchObject({ refresh_token: 'ours-2', generation: 5 })
+  })
+
+  test('is done without for a registration, which has nothing to protect', async () => {
+    const { session } = await world({ lock: failure() }, shared)
+    const client: StoreKey = { kind: 'client', issuer: 'https://as.example.com' }
+    await keep(session, { client: { client_id: 'registered' } }, client)
+    expect((await session.read(client))?.client?.client_id).toBe('registered')
   })
 
   test('for another reason than the store’s is an error', async () => {
