@@ -114,5 +114,17 @@ export const explained: readonly Explained[] = [
     from: '{ deadlineMs: 1_000 }',
     to: '{}',
     why: 'the lock of a store that only this process has, held for no time at all'
+  },
+  {
+    file: 'packages/oauth/src/authorization.ts',
+    from: 'isOfSeed(stored, seed) && isEnough(stored, wish, now())',
+    to: 'false',
+    why: 'a look ahead that saves a discovery; the one under the lock decides'
+  },
+  {
+    file: 'packages/oauth/src/authorization.ts',
+    from: 'record.expires_at_unix !== undefined',
+    to: 'true',
+    why: 'for the compiler: NaN is not over'
   }
 ]
