@@ -126,5 +126,33 @@ export const explained: readonly Explained[] = [
     from: 'record.expires_at_unix !== undefined',
     to: 'true',
     why: 'for the compiler: NaN is not over'
+    file: 'packages/oauth/src/discovery.ts',
+    from: "'the resource metadata'",
+    to: '""',
+    why: 'the words of an error'
+  },
+  {
+    file: 'packages/oauth/src/discovery.ts',
+    from: "'the authorization server metadata'",
+    to: '""',
+    why: 'the words of an error'
+  },
+  {
+    file: 'packages/oauth/src/discovery.ts',
+    from: 'url !== undefined',
+    to: 'true',
+    why: 'for the compiler: undefined is no URL'
+  },
+  {
+    file: 'packages/oauth/src/authorization-server-client.ts',
+    from: 'signal?.reason',
+    to: 'signal.reason',
+    why: 'for the compiler: only a signal calls it'
+  },
+  {
+    file: 'packages/oauth/src/authorization-server-client.ts',
+    from: '{ return undefined }',
+    to: '{}',
+    why: 'for the compiler: a function without a return gives undefined'
   }
 ]

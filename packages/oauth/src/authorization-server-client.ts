@@ -85,7 +85,7 @@ export function parseJson(text: string): unknown {
 export function retryAfterMs(response: Response, now: number = Date.now()): number | undefined {
   const value = response.headers.get('retry-after')
   if (value === null) return undefined
-  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - now
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
   return Number.isFinite(ms) && ms >= 0 ? ms : undefined
 }
 
@@ -126,7 +126,7 @@ function exchange(dispatch: Dispatch, url: URL, what: string, request: OutgoingR
       deadlineMs
     )
     const onAbort = (): void => stop(givenUp(what, signal?.reason))
-    signal?.addEventListener('abort', onAbort, { once: true })
+    signal?.addEventListener('abort', onAbort)
 
     function finish(): void {
       clearTimeout(timer)
@@ -158,7 +158,8 @@ function exchange(dispatch: Dispatch, url: URL, what: string, request: OutgoingR
           if (stopped) started.abort(stopped)
         },
         onResponseStart(_controller, status, headers) {
-          if (status >= 200) head = { status, headers }
+          // One of 1xx is followed by another.
+          head = { status, headers }
         },
         onResponseData(_controller, chunk) {
           size += chunk.byteLength

@@ -43,7 +43,7 @@ export async function readTokenResponse(response: Response, what: string, owner:
 
 function normalise(fields: Record<string, unknown>, what: string, status: number, owner: string): TokenResponse {
   const { access_token, token_type, refresh_token, issued_token_type } = fields
-  if (typeof access_token !== 'string' || access_token === '') throw new OAuthResponseError(`${what} holds no access token`, { status })
+  if (typeof access_token !== 'string') throw new OAuthResponseError(`${what} holds no access token`, { status })
   // What goes into a header must fit into one; a token that does not would fail each request with a worse error.
   if (!/^[\u0021-\u007e]+$/.test(access_token))
     throw new OAuthResponseError(`${what} holds an access token with illegal characters`, { status })
@@ -72,8 +72,8 @@ function scopeOf(scope: unknown): string | undefined {
 
 /** 0 and less mean nothing usable (some servers mean "never expires"): then the MCP server's 401 decides. */
 function lifetimeOf(value: unknown): number | undefined {
-  const seconds = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  return typeof seconds === 'number' && Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, tenYears) : undefined
+  const seconds = typeof value === 'string' ? Number(value) : value
+  return typeof seconds === 'number' && seconds > 0 ? Math.min(seconds, tenYears) : undefined
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { type Dispatch, type DispatchHandler, McpAuthError } from '@mcpauth/core'
 import { Agent } from 'undici'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { addressGuard } from '../src/address-guard.ts'
 import { authorizationServerClient, mayHaveArrived, retryAfterMs } from '../src/authorization-server-client.ts'
 
@@ -112,7 +112,7 @@ function over(network: (handler: Required<DispatchHandler>, options: Record<stri
 const controller = (abort: (reason: Error) => void = () => undefined) => ({ abort }) as never
 
 test.each<[string, Record<string, string | number>, number[]]>([
-  ['301 to 308 with a Location', { location: '/next' }, [301, 302, 303, 307, 308, 399]],
+  ['301 to 308 with a Location', { location: '/next' }, [300, 301, 302, 303, 307, 308, 399]],
   ['a relative one, resolved against the last', { location: '?q' }, [302]]
 ])('T5: metadata is followed on %s', async (_name, headers, statuses) => {
   for (const status of statuses) {
@@ -161,6 +161,22 @@ test.each(['http://as.example.com/', 'file:///etc/passwd', 'https://as.example.c
     expect(requests).toBe(location.endsWith('loop') ? 4 : 1)
   }
 )
+
+test('T9: metadata has ten seconds, and ends with its caller', async () => {
+  const silent = over(() => undefined)
+  await expect(silent.readMetadata(as, 'the metadata', AbortSignal.abort())).rejects.toMatchObject({ code: 'MCPAUTH_CLOSED' })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  let ended: unknown
+  const reading = silent.readMetadata(as, 'the metadata').catch((error: unknown) => {
+    ended = error
+  })
+  await vi.advanceTimersByTimeAsync(9_999)
+  expect(ended).toBeUndefined()
+  await vi.advanceTimersByTimeAsync(1)
+  await reading
+  expect(ended).toMatchObject({ code: 'MCPAUTH_TIMEOUT' })
+})
 
 test('N34: where metadata redirects to is checked like the first URL', async () => {
   const checked: string[] = []
@@ -222,6 +238,7 @@ test.each([
   ['Thu, 01 Jan 1970 00:00:10 GMT', 0],
   ['Thu, 01 Jan 1970 00:00:09 GMT', undefined],
   ['x5', undefined],
+  ['1970-01-02', 86_390_000],
   ['soon', undefined],
   ['9'.repeat(400), undefined]
 ])('T9: Retry-After %j means %s ms', (value, ms) => {
@@ -246,6 +263,8 @@ test('T9: an answer of 1 MiB is read, and one byte more ends the connection', as
   expect(aborted).toEqual([])
   await expect(answering(1024 * 1024 + 1).send(as, 'x', post)).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE', status: 200 })
   expect(aborted).toHaveLength(1)
+  await expect(answering(1024 * 1024 + 1024).send(as, 'x', post)).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE' })
+  expect(aborted).toHaveLength(2)
 })
 
 test('the bytes of an answer are kept as they came, also where the network uses its memory again', async () => {

@@ -39,13 +39,14 @@ test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
   ['expires_in 0', { expires_in: 0 }, {}],
   ['a negative expires_in', { expires_in: -1 }, {}],
   ['expires_in of true', { expires_in: true }, {}],
+  ['an endless expires_in', { expires_in: 'Infinity' }, { expires_in: tenYears }],
   ['a huge expires_in', { expires_in: 1e300 }, { expires_in: tenYears }],
   ['an ID token of null', { id_token: null }, {}],
   ['an empty ID token', { id_token: '' }, {}],
   ['an issued_token_type that is a number', { issued_token_type: 5 }, {}],
   ['an error that is no word', { error: null }, {}]
 ])('a token answer with %s', async (_name, fields, expected) => {
-  expect(await readTokenResponse(answer({ access_token: 'a', ...fields }), 'x', 'https://mcp.example.com')).toEqual({
+  expect(await readTokenResponse(answer({ access_token: 'a', ...fields }), 'x', 'https://mcp.example.com')).toStrictEqual({
     access_token: 'a',
     token_type: 'bearer',
     ...expected
