@@ -4,6 +4,8 @@ import * as protocol from 'oauth4webapi'
 import { expect, test } from 'vitest'
 import { askForToken, built, type GrantRequest, grantParameters, requestOptions, tokenEndpoint } from '../src/grants/grant.ts'
 import { refreshTokenGrant } from '../src/grants/refresh-token.ts'
+import { deviceLogin, enterpriseAuthorization, refreshTokenOnly } from '../src/index.ts'
+import { OAuthResponseError } from '../src/oauth-response-error.ts'
 
 interface Sent {
   url: string
@@ -209,4 +211,39 @@ test('rule 4: a refresh is not ended by a caller that gives up, only by its own 
     }
   ])
   expect(sent[0]?.form).not.toHaveProperty('scope')
+})
+
+test('a durable refresh token is exchanged for what it was granted, whatever scope is wished for', async () => {
+  const { ask, sent } = asking({ scope: 'more', env: { CI: 'the-durable-token' } })
+  await refreshTokenOnly({ refreshToken: { env: 'CI' } })(ask)
+  expect(sent[0]?.form).toEqual({ client_id: 'c', grant_type: 'refresh_token', refresh_token: 'the-durable-token' })
+})
+
+test('N40: a device login that is given up ends with the question that was on its way', async () => {
+  const giving = new AbortController()
+  const late = new McpAuthError('MCPAUTH_TIMEOUT', 'late')
+  const authorization = Response.json({ device_code: 'd', user_code: 'u', verification_uri: 'https://as.example.com/activate' })
+  const { ask, sent } = asking({ signal: giving.signal, now: Date.now }, authorization, late)
+  const server = { ...ask.authorizationServer, device_authorization_endpoint: 'https://as.example.com/device' }
+  const wait = async (): Promise<void> => giving.abort()
+  await expect(deviceLogin({ show: () => undefined, wait })({ ...ask, authorizationServer: server })).rejects.toBe(late)
+  expect(sent.map(({ url }) => url)).toEqual(['https://as.example.com/device', 'https://as.example.com/token'])
+})
+
+test.each([
+  ['invalid_grant', ['the.id.token']],
+  ['invalid_client', []]
+])('N37: an ID token that the provider refuses with %s is known to the login as refused: %j', async (error, expected) => {
+  const refused: string[] = []
+  const idToken = {
+    prepare: async () => undefined,
+    idToken: async () => 'the.id.token',
+    refused: (token: string) => void refused.push(token)
+  }
+  const { ask } = asking({ env: {}, now: Date.now }, Response.json({ error }, { status: 400 }))
+  const idp = { issuer: 'https://idp.example.com', tokenUrl: 'https://idp.example.com/token', client: { clientId: 'c' } }
+  const grant = enterpriseAuthorization({ ...idp, idToken })
+  await expect(grant({ ...ask, networkFrom: () => ({ network: ask.network }) as never })).rejects.toBeInstanceOf(OAuthResponseError)
+  expect(refused).toEqual(expected)
+  expect(grant.prepare).toBe(idToken.prepare)
 })
