@@ -145,7 +145,7 @@ export function fileLock(options: FileLockOptions = {}): FileLock {
         }
         const leftMs = untilMs - monotonicMs()
         if (leftMs <= 0) return undefined
-        await sleep(Math.min(leftMs, pauseMs(round)), undefined, waiter ? { signal: waiter } : {}).catch(() => waiter?.throwIfAborted())
+        await sleep(Math.min(leftMs, pauseMs(round)), undefined, waiter ? { signal: waiter } : {}).catch(() => undefined)
       }
     } finally {
       if (!taken) kernelLock?.release()

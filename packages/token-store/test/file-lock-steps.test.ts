@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, rmdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { StoreKey } from '@mcpauth/core'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type FileLockOptions, fileLock, storeFileName } from '../src/index.ts'
 import type { KernelLock, KernelLocks } from '../src/kernel-lock.ts'
 import { thisProcess, writeOwner } from '../src/lock-owner.ts'
@@ -17,15 +17,18 @@ interface KernelState {
   loads: number
   tries: number
   held: number
-  intact: boolean
+  intact: boolean | 'unknown'
 }
 
 /** Kernel locks whose holder is said by `free`; counts. */
 function kernel(free: () => boolean = () => true): { state: KernelState; probe: { kernelLocks(): KernelLocks } } {
-  const state = { loads: 0, tries: 0, held: 0, intact: true }
+  const state: KernelState = { loads: 0, tries: 0, held: 0, intact: true }
   const lock: KernelLock = {
     identity: '1:2:3',
-    intact: () => state.intact,
+    intact: () => {
+      if (state.intact === 'unknown') throw new Error('not to be seen')
+      return state.intact
+    },
     release: () => {
       state.held -= 1
     }
@@ -167,8 +170,66 @@ describe('a waiter', () => {
   })
 })
 
+test('the heart of a holder beats as long as it holds, with a kernel lock or without, and no longer', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  for (const probe of [kernel().probe, { kernelLocks: () => undefined }]) {
+    const root = temporaryFolder()
+    let nowMs = 1_000_000
+    const timeMs = (): number => lstatSync(join(root, `${name}.lock`)).mtimeMs
+    await fileLock({ root, probe, updateMs: 5_000, now: () => nowMs }).hold(
+      key,
+      async (held) => {
+        const { lost } = held
+        for (const at of [2_000_000, 3_000_000]) {
+          nowMs = at
+          vi.advanceTimersByTime(5_000)
+          expect([timeMs(), lost.aborted]).toEqual([at, false])
+        }
+        vi.advanceTimersByTime(4_999)
+        expect(vi.getTimerCount()).toBe(1)
+      },
+      { deadlineMs: 0 }
+    )
+    expect(vi.getTimerCount()).toBe(0)
+  }
+})
+
+test('a lock that nobody can look at is taken for lost', async () => {
+  for (const looks of [true, false]) {
+    const { state, probe } = kernel()
+    await fileLock({ root: temporaryFolder(), probe, updateMs: 10 }).hold(
+      key,
+      async (held) => {
+        const { lost } = held
+        state.intact = 'unknown'
+        if (looks) expect(held.lost.aborted).toBe(true)
+        await vi.waitUntil(() => lost.aborted)
+      },
+      { deadlineMs: 0 }
+    )
+  }
+})
+
+test('signals wait for a write, and never for a login', async () => {
+  const lock = fileLock({ root: temporaryFolder(), probe: kernel().probe })
+  const listeners = (): unknown[] => process.rawListeners('SIGTERM')
+  const before = listeners()
+  expect(await lock.hold(key, async () => listeners(), { deadlineMs: 0 })).not.toEqual(before)
+  expect(await lock.hold({ ...key, kind: 'login' }, async () => listeners(), { deadlineMs: 0 })).toEqual(before)
+  expect(listeners()).toEqual(before)
+})
+
+test('T11: a root that others may enter is tightened and told of', async () => {
+  const root = temporaryFolder()
+  chmodSync(root, 0o755)
+  const warnings = eventsOn('mcpauth:store:warning')
+  await fileLock({ root, probe: kernel().probe }).hold(key, async () => 0, { deadlineMs: 0 })
+  expect(warnings).toEqual([{ problem: 'wide-mode', path: root, mode: '755' }])
+})
+
 describe('a lock that is lost in spite of everything', () => {
-  test.each<[string, (root: string, state: { intact: boolean }) => unknown]>([
+  test.each<[string, (root: string, state: KernelState) => unknown]>([
     ['the guard is another one', (_root, state) => Object.assign(state, { intact: false })],
     ['the .lock was touched', (root) => utimesSync(join(root, `${name}.lock`), 1, 1)],
     ['the .lock is gone', (root) => rmdirSync(join(root, `${name}.lock`))]

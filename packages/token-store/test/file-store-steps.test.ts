@@ -156,10 +156,11 @@ test('T8: a failed write is a typed error, and an event with its code', async ()
   const warnings = eventsOn('mcpauth:store:warning')
   const replaceFile = (): Promise<never> => Promise.reject(Object.assign(new Error('full'), { code: 'ENOSPC' }))
   const store = fileStore({ lock: lockOf(root).lock, probe: { replaceFile } })
-  await expect(store.transact(key, (held) => held.write({ access_token: 'a' }), options)).rejects.toMatchObject({
-    code: 'MCPAUTH_STORE_UNAVAILABLE'
-  })
   const path = join(root, `${storeFileName(key)}.json`)
+  await expect(store.transact(key, (held) => held.write({ access_token: 'a' }), options)).rejects.toMatchObject({
+    code: 'MCPAUTH_STORE_UNAVAILABLE',
+    message: `writing ${path} failed: ENOSPC`
+  })
   expect(warnings).toEqual([{ problem: 'write-failed', path, code: 'ENOSPC', hint: expect.stringContaining('disk is full') }])
 })
 
@@ -184,7 +185,7 @@ describe('the list', () => {
     writeFileSync(join(root, 'clients'), 'a file')
     await expect(fileStore({ lock: lockOf(root).lock }).list()).rejects.toMatchObject({
       code: 'MCPAUTH_STORE_UNAVAILABLE',
-      message: expect.stringContaining('ENOTDIR')
+      message: `reading ${join(root, 'clients')} failed: ENOTDIR`
     })
   })
 
