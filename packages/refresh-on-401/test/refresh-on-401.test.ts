@@ -130,7 +130,7 @@ describe('when a source is asked', () => {
 
   test('a 403 for a scope is always asked about, also when the token was replaced meanwhile', async () => {
     const tokens = source(bearer(1), bearer(3))
-    const { url } = await serve((incoming, response) => {
+    const { url, seen } = await serve((incoming, response) => {
       if (incoming.headers.authorization === 'Bearer token-1') tokens.token = bearer(2)
       takes('token-3', (denied) => denied.writeHead(403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="s"' }))(
         incoming,
@@ -139,6 +139,36 @@ describe('when a source is asked', () => {
     })
     expect((await post(url, tokens)).status).toBe(200)
     expect(tokens.refusals).toHaveLength(1)
+    expect(seen).toEqual(['Bearer token-1', 'Bearer token-3'])
+  })
+
+  test.each([
+    [403, 'Bearer error="insufficient_scope"'],
+    [401, 'DPoP error="use_dpop_nonce"']
+  ])('a token that was just granted may lack a scope or a nonce: %s %s is asked about', async (status, challenge) => {
+    const { url } = await serve(takes('token-2', (response) => response.writeHead(status, { 'www-authenticate': challenge })))
+    const tokens = Object.assign(source(bearer(1, 'granted'), bearer(2)), { schemes: ['bearer', 'dpop'] })
+    expect((await post(url, tokens)).status).toBe(200)
+    expect(tokens.refusals).toMatchObject([{ accepted: false }])
+  })
+
+  test('T7 a token that came while a request went without one is used without asking', async () => {
+    const tokens = source(undefined)
+    const { url, seen } = await serve((incoming, response) => {
+      tokens.token = bearer(1)
+      takes('token-1')(incoming, response)
+    })
+    expect((await post(url, tokens)).status).toBe(200)
+    expect([seen, tokens.refusals]).toEqual([[undefined, 'Bearer token-1'], []])
+  })
+
+  test('T19 the same token refused a second time for the same cause is an error that says so', async () => {
+    const { url, seen } = await serve(takes('never'))
+    await expect(post(url, source(bearer(1)))).rejects.toMatchObject({
+      code: 'MCPAUTH_TOKEN_REFUSED',
+      message: expect.stringMatching(/answered 401 to its token again$/)
+    })
+    expect(seen).toHaveLength(2)
   })
 
   test('T19 a token that was just granted and is refused at once is an error; nobody is asked again', async () => {
