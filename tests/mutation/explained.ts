@@ -126,6 +126,8 @@ export const explained: readonly Explained[] = [
     from: 'record.expires_at_unix !== undefined',
     to: 'true',
     why: 'for the compiler: NaN is not over'
+  },
+  {
     file: 'packages/oauth/src/discovery.ts',
     from: "'the resource metadata'",
     to: '""',

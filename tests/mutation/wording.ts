@@ -22,6 +22,9 @@ const tellers = new Map([
   ['refused', 0],
   ['missing', 0],
   ['absent', 0],
+  ['unavailable', 0],
+  ['unsafe', 1],
+  ['conflict', 1],
   ['invalidKey', 0],
   ['notOurs', 0],
   ['noHelper', 0]

@@ -16,6 +16,7 @@ export const forms: Array<[name: string, write: (secret: string) => string]> = [
   ['percent-encoded in lower case', (secret) => lowerCase(encodeURIComponent(secret))],
   ['form-encoded in lower case', (secret) => lowerCase(new URLSearchParams({ q: secret }).toString())],
   ['JSON with escaped slashes', (secret) => secret.replaceAll('/', '\\/')],
+  ['form-encoded as a name', (secret) => new URLSearchParams([[secret, '']]).toString()],
   ['form-encoded', (secret) => new URLSearchParams({ q: secret }).toString()],
   ['JSON', (secret) => JSON.stringify({ secret })],
   ['JSON in JSON', (secret) => JSON.stringify({ text: JSON.stringify({ secret }) })]

@@ -100,8 +100,7 @@ function pidNamespace(): string {
 }
 
 function isOwner(value: unknown): value is LockOwner {
-  if (typeof value !== 'object' || value === null) return false
-  const owner = value as Record<string, unknown>
+  const owner = (value ?? {}) as Record<string, unknown>
   const texts = ['start', 'boot', 'pidns', 'host', 'guard', 'lock']
   return (
     owner.v === 1 && Number.isSafeInteger(owner.pid) && (owner.pid as number) > 0 && texts.every((name) => typeof owner[name] === 'string')

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { type KernelLocks, kernelLocks } from '../src/kernel-lock.ts'
 import { identityOf, lstatOf } from '../src/private-file.ts'
 import { temporaryFolder } from './temporary-folder.ts'
+import { userIs } from './user.ts'
 
 const locks = kernelLocks() as KernelLocks
 const isRoot = process.geteuid?.() === 0
@@ -79,7 +80,9 @@ function databaseThat(exec: (sql: string) => void): { locks: KernelLocks; open()
   let open = 0
   const sql: string[] = []
   class DatabaseSync {
-    constructor(_path: URL, options: object) {
+    constructor(path: URL, options: object) {
+      // Never creates: a database of zero bytes would write a journal at every lock.
+      expect(path.searchParams.get('mode')).toBe('rw')
       expect(options).toMatchObject({ timeout: 0 })
       open += 1
     }
@@ -117,6 +120,35 @@ describe('what SQLite says', () => {
     expect(() => database.locks.tryTake(guardPath())).toThrow(expect.objectContaining({ code }))
     expect(database.open()).toBe(0)
   })
+})
+
+test('a database that cannot even be opened is a typed error', () => {
+  class DatabaseSync {
+    constructor() {
+      throw Object.assign(new Error('unable to open'), { errcode: 14 })
+    }
+  }
+  const closed = kernelLocks(() => ({ DatabaseSync }) as never) as KernelLocks
+  expect(() => closed.tryTake(guardPath())).toThrow(expect.objectContaining({ code: 'MCPAUTH_STORE_UNAVAILABLE' }))
+})
+
+test.skipIf(process.platform !== 'linux')('no file stays open behind a guard that is made', () => {
+  const open = (): number => readdirSync('/proc/self/fd').length
+  const before = open()
+  for (let round = 0; round < 50; round += 1) locks.tryTake(guardPath())?.release()
+  expect(open()).toBeLessThan(before + 25)
+})
+
+test('where there are no owners a guard is taken as it is', () => {
+  const path = guardPath()
+  locks.tryTake(path)?.release()
+  chmodSync(path, 0o644)
+  if (isRoot) chownSync(path, 65534, 65534)
+  userIs(undefined)
+  const lock = locks.tryTake(path)
+  expect(lock).toBeDefined()
+  lock?.release()
+  expect(lstatSync(path).mode & 0o777).toBe(0o644)
 })
 
 test('nothing is ever committed, and the file is closed also when the way back fails', () => {

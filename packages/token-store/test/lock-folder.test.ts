@@ -100,10 +100,13 @@ onLinux('the lock of somebody else', () => {
   })
 
   test('T8: of a process that lives stays for ever where there is no kernel lock to prove the contrary', () => {
-    const { foreign, tryTake, clock } = setUp()
+    const { foreign, tryTake, clock, path } = setUp()
     foreign({})
+    const { ctimeMs } = lstatSync(path)
     for (let round = 0; round < 3; round += 1) {
       expect(tryTake()).toBeUndefined()
+      // Not even moved away and back.
+      expect(lstatSync(path).ctimeMs).toBe(ctimeMs)
       clock.monotonicMs += 1_000_000
     }
     // Who holds the kernel lock knows that its owner has let go of that: it stood still from the first look on.
@@ -124,6 +127,58 @@ onLinux('the lock of somebody else', () => {
     expect(tryTake()).toBeUndefined()
     clock.monotonicMs += 30_000
     expect(tryTake()?.recovered).toBe(true)
+  })
+})
+
+describe('what happens between two steps', () => {
+  /** A lock whose clocks are looked at just when something happens. */
+  function disturbed(clock: 'now' | 'monotonicMs') {
+    const { path, ownerPath, foreign, folder } = setUp()
+    const state = { happen: (): void => undefined, monotonicMs: 0 }
+    const tick = (which: string, value: number): number => {
+      if (which === clock) state.happen()
+      return value
+    }
+    const locks = folderLocks({
+      staleMs: 30_000,
+      now: () => tick('now', wallMs),
+      monotonicMs: () => tick('monotonicMs', state.monotonicMs)
+    })
+    return { path, foreign, folder, state, tryTake: () => locks.tryTake(path, ownerPath, undefined) }
+  }
+
+  test('T8: an orphan that gives way to a new lock just before it is removed: the new one is put back', () => {
+    const { path, foreign, folder, state, tryTake } = disturbed('monotonicMs')
+    foreign()
+    tryTake()
+    state.monotonicMs = 30_000
+    state.happen = () => {
+      rmdirSync(path)
+      mkdirSync(join(folder, 'keeps-the-inode'))
+      mkdirSync(path)
+      utimesSync(path, 1_500_000_000, 1_500_000_000)
+    }
+    expect(tryTake()).toBeUndefined()
+    expect(mtimeOf(path)).toBe(1_500_000_000_000)
+    expect(readdirSync(folder).filter((file) => file.endsWith('.tmp'))).toEqual([])
+  })
+
+  test('T8: an orphan that goes just before it is removed: the lock is free', () => {
+    const { path, foreign, state, tryTake } = disturbed('monotonicMs')
+    foreign()
+    tryTake()
+    state.monotonicMs = 30_000
+    state.happen = () => rmdirSync(path)
+    expect(tryTake()?.intact()).toBe(true)
+  })
+
+  test('T8: a lock that goes while its time is set is not intact, and does not beat', () => {
+    const { path, state, tryTake } = disturbed('now')
+    const lock = tryTake()
+    state.happen = () => rmdirSync(path)
+    expect(lock?.beat()).toBe(false)
+    expect(existsSync(path)).toBe(false)
+    expect(tryTake()?.intact()).toBe(false)
   })
 })
 

@@ -1,7 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { lstatSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
 import { expect, onTestFinished, test } from 'vitest'
 import { type LockOwner, readOwner, stateOfOwner, thisProcess, writeOwner } from '../src/lock-owner.ts'
 import { temporaryFolder } from './temporary-folder.ts'
@@ -17,6 +18,17 @@ test('the word of a holder is private, comes back as it was left, and takes the 
   writeOwner(path, owner)
   expect(readOwner(path)).toEqual(owner)
   expect(lstatSync(path).mode & 0o777).toBe(0o600)
+})
+
+onLinux('no file stays open behind a word', () => {
+  const path = join(temporaryFolder(), 'x.owner')
+  const open = (): number => readdirSync('/proc/self/fd').length
+  const before = open()
+  for (let round = 0; round < 50; round += 1) {
+    writeOwner(path, owner)
+    readOwner(path)
+  }
+  expect(open()).toBeLessThan(before + 25)
 })
 
 test.each<[string, unknown]>([
@@ -52,7 +64,7 @@ test('T11: a word that is absent, cut off, a link, a folder or a pipe says nothi
 })
 
 onLinux('this process says what proves that it lives', () => {
-  expect(self).toEqual({
+  expect(thisProcess()).toEqual({
     v: 1,
     pid: process.pid,
     start: statOf(process.pid)[19],
@@ -78,12 +90,19 @@ onLinux('where the boot is not known nobody is proven dead', () => {
 })
 
 onLinux('a process that has ended and was not waited for is dead', async () => {
-  // The shell becomes a program that never waits for the child it had; until then it might.
-  const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  // The shell becomes a program that never waits for the child it had, which ends when it is told.
+  const script = 'cat <&3 >/dev/null & echo $!; exec sleep 60'
+  const parent = spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore', 'pipe'] })
   onTestFinished(() => void parent.kill('SIGKILL'))
-  const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)))
-  while (readFileSync(`/proc/${parent.pid}/comm`, 'utf8').trim() !== 'sleep') await new Promise(setImmediate)
-  process.kill(pid, 'SIGKILL')
-  while (statOf(pid)[0] !== 'Z') await new Promise(setImmediate)
-  expect(stateOfOwner({ ...owner, pid, start: statOf(pid)[19] as string }, self)).toBe('dead')
+  const said = parent.stdio[1] as Readable
+  const pid = Number(await new Promise((resolve) => said.once('data', resolve)))
+  const until = async (condition: () => boolean): Promise<void> => {
+    while (!condition()) await new Promise(setImmediate)
+  }
+  await until(() => readFileSync(`/proc/${parent.pid}/comm`, 'latin1').trim() === 'sleep')
+  const start = statOf(pid)[19] as string
+  expect(stateOfOwner({ ...owner, pid, start }, self)).toBe('alive')
+  ;(parent.stdio[3] as Writable).end()
+  await until(() => statOf(pid)[0] === 'Z')
+  expect(stateOfOwner({ ...owner, pid, start }, self)).toBe('dead')
 })

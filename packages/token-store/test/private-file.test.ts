@@ -15,6 +15,7 @@ import {
   unavailable
 } from '../src/private-file.ts'
 import { temporaryFolder } from './temporary-folder.ts'
+import { userIs } from './user.ts'
 
 const own = process.geteuid?.() ?? 0
 const nobody = 65534
@@ -48,6 +49,28 @@ describe('reading', () => {
     await readPrivateFile(path, 100, onWideMode)
     expect(onWideMode.mock.calls).toEqual([[path, mode, true]])
     expect(lstatSync(path).mode & 0o777).toBe(0o600)
+  })
+
+  test.skipIf(own !== 0)("T11: reads what is root's, such as a mounted secret, and only tells that it is too open", async () => {
+    const path = privateFile('x')
+    chmodSync(path, 0o644)
+    userIs(1000)
+    const onWideMode = vi.fn()
+    expect(await readPrivateFile(path, 100, onWideMode)).toBeDefined()
+    expect(onWideMode.mock.calls).toEqual([[path, 0o644, false]])
+    expect(lstatSync(path).mode & 0o777).toBe(0o644)
+  })
+
+  test('where there are no owners takes the file as it is', async () => {
+    const path = privateFile('x')
+    chmodSync(path, 0o644)
+    if (own === 0) chownSync(path, nobody, nobody)
+    userIs(undefined)
+    const onWideMode = vi.fn()
+    expect(await readPrivateFile(path, 100, onWideMode)).toBeDefined()
+    expect(onWideMode).not.toHaveBeenCalled()
+    await replacePrivateFile(path, Buffer.from('y'))
+    expect(readFileSync(path, 'utf8')).toBe('y')
   })
 
   test('T11: refuses a link, a folder and a pipe by what they are, without waiting', async () => {
@@ -136,6 +159,10 @@ test('a temporary file is known as one by its name, and belongs to one stem', ()
 test('this user and root are trusted owners, nobody else is', () => {
   expect([own, 0, BigInt(own), 0n].map((uid) => isTrustedOwner({ uid }))).toEqual([true, true, true, true])
   expect([own + 1, BigInt(own) + 1n].map((uid) => isTrustedOwner({ uid }))).toEqual([false, false])
+  userIs(1000)
+  expect([1000, 0, 1001].map((uid) => isTrustedOwner({ uid }))).toEqual([true, true, false])
+  userIs(undefined)
+  expect(isTrustedOwner({ uid: 1001 })).toBe(true)
 })
 
 test('two files have two identities, and one keeps its own when it is written', () => {

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { ensureFolderOf, networkFileSystemOf, noRoot, storeRoot } from '../src/store-root.ts'
 import { temporaryFolder } from './temporary-folder.ts'
+import { userIs } from './user.ts'
 
 const modeOf = (path: string): number => lstatSync(path).mode & 0o777
 const quiet = (): void => undefined
@@ -55,6 +56,9 @@ describe('T11: the folder of a file', () => {
     const onWide = vi.fn()
     ensureFolderOf(root, join(root, 'x.json'), onWide)
     expect(onWide).toHaveBeenCalledOnce()
+    expect(() => ensureFolderOf(join(root, 'absent'), join(root, 'x.json'), onWide)).toThrow(
+      expect.objectContaining({ code: 'MCPAUTH_STORE_UNAVAILABLE', message: expect.stringContaining('ENOTDIR') })
+    )
   })
 
   test('may be reached through a link, as a home folder is', () => {
@@ -72,6 +76,33 @@ describe('T11: the folder of a file', () => {
         expect.objectContaining({ code: 'MCPAUTH_STORE_UNAVAILABLE', message: expect.stringContaining('ENOTDIR') })
       )
     }
+  })
+
+  test.skipIf(!isRoot)("T11: may be root's, who may be read but not be written by others", () => {
+    const root = temporaryFolder()
+    const onWide = vi.fn()
+    userIs(1000)
+    for (const mode of [0o755, 0o711]) {
+      chmodSync(root, mode)
+      ensureFolderOf(root, join(root, 'x.json'), onWide)
+      expect(modeOf(root)).toBe(mode)
+    }
+    for (const mode of [0o720, 0o702]) {
+      chmodSync(root, mode)
+      expect(() => ensureFolderOf(root, join(root, 'x.json'), onWide)).toThrow(
+        expect.objectContaining({ code: 'MCPAUTH_STORE_UNSAFE', message: expect.stringContaining('written by other users') })
+      )
+    }
+    expect(onWide).not.toHaveBeenCalled()
+  })
+
+  test('is taken as it is where there are no owners', () => {
+    const root = temporaryFolder()
+    chmodSync(root, 0o777)
+    if (isRoot) chownSync(root, 65534, 65534)
+    userIs(undefined)
+    ensureFolderOf(root, join(root, 'x.json'), quiet)
+    expect(modeOf(root)).toBe(0o777)
   })
 
   test.skipIf(!isRoot)('T11: is refused when it belongs to another user, the root and the one below', () => {
