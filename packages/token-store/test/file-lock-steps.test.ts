@@ -211,15 +211,6 @@ test('a lock that nobody can look at is taken for lost', async () => {
   }
 })
 
-test('signals wait for a write, and never for a login', async () => {
-  const lock = fileLock({ root: temporaryFolder(), probe: kernel().probe })
-  const listeners = (): unknown[] => process.rawListeners('SIGTERM')
-  const before = listeners()
-  expect(await lock.hold(key, async () => listeners(), { deadlineMs: 0 })).not.toEqual(before)
-  expect(await lock.hold({ ...key, kind: 'login' }, async () => listeners(), { deadlineMs: 0 })).toEqual(before)
-  expect(listeners()).toEqual(before)
-})
-
 test('T11: a root that others may enter is tightened and told of', async () => {
   const root = temporaryFolder()
   chmodSync(root, 0o755)

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
+import { fileLock } from '../src/index.ts'
 import { createSignalShield, signalShield } from '../src/signal-shield.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 
 test('two copies of this package share one shield', () => {
   expect(signalShield()).toBe(signalShield())
@@ -38,4 +40,14 @@ test('a signal is held back no longer than the cap, also while the work goes on'
   lower()
   expect(process.rawListeners('SIGHUP')).toContain(host)
   process.removeListener('SIGHUP', host)
+})
+
+test('signals wait for a write, and never for a login', async () => {
+  const key = { kind: 'server', url: 'https://mcp.example.com/mcp' } as const
+  const lock = fileLock({ root: temporaryFolder() })
+  const listeners = (): unknown[] => process.rawListeners('SIGTERM')
+  const before = listeners()
+  expect(await lock.hold(key, async () => listeners(), { deadlineMs: 0 })).not.toEqual(before)
+  expect(await lock.hold({ ...key, kind: 'login' }, async () => listeners(), { deadlineMs: 0 })).toEqual(before)
+  expect(listeners()).toEqual(before)
 })
