@@ -39,7 +39,6 @@ export async function readBytes(body: unknown, maxBytes: number): Promise<Uint8A
 function chunksOf(body: unknown): AsyncIterable<unknown> | Iterable<unknown> {
   const known = knownBytes(body)
   if (known) return [known]
-  if (typeof (body as AsyncIterable<unknown>)[Symbol.asyncIterator] === 'function') return body as AsyncIterable<unknown>
   // Blob and FormData: Response knows how each becomes bytes.
   if (typeof (body as Blob).stream === 'function') return (body as Blob).stream() as unknown as AsyncIterable<unknown>
   if (typeof (body as FormData).getAll === 'function') {
@@ -47,7 +46,7 @@ function chunksOf(body: unknown): AsyncIterable<unknown> | Iterable<unknown> {
       hint: 'encode it first, and send the bytes'
     })
   }
-  return body as Iterable<unknown>
+  return body as AsyncIterable<unknown> | Iterable<unknown>
 }
 
 /** A request whose body may be sent more than once. */
@@ -75,7 +74,7 @@ export function replayableRequest(options: DispatchOptions): ReplayableRequest {
     options: withBody(options, copy.body),
     again: () => {
       const bytes = copy.bytes()
-      return bytes?.byteLength === length ? withBody(options, bytes) : undefined
+      return bytes.byteLength === length ? withBody(options, bytes) : undefined
     }
   }
 }
@@ -95,15 +94,13 @@ function isGenerator(body: unknown): boolean {
   return typeof (body as AsyncGenerator).next === 'function' && typeof (body as AsyncIterable<unknown>)[Symbol.asyncIterator] === 'function'
 }
 
-function copied(source: AsyncIterable<unknown>): { body: AsyncIterable<unknown>; bytes(): Uint8Array | undefined } {
+function copied(source: AsyncIterable<unknown>): { body: AsyncIterable<unknown>; bytes(): Uint8Array } {
   const chunks: Uint8Array[] = []
-  let complete = false
   async function* tee(): AsyncGenerator<unknown> {
     for await (const chunk of source) {
       chunks.push(Uint8Array.from(knownBytes(chunk) ?? empty))
       yield chunk
     }
-    complete = true
   }
-  return { body: tee(), bytes: () => (complete ? Buffer.concat(chunks) : undefined) }
+  return { body: tee(), bytes: () => Buffer.concat(chunks) }
 }

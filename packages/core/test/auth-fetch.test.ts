@@ -119,7 +119,7 @@ describe('an error', () => {
   })
 
   test("of the caller's own abort is the caller's reason", async () => {
-    const reason = { any: 'thing' }
+    const reason = Object.assign(new Error('about a header'), { cause: new McpAuthError('MCPAUTH_CLOSED', 'of another') })
     await expect(authFetch([])('http://127.0.0.1:49009', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
   })
 })
@@ -227,13 +227,18 @@ describe('a proxy of the environment', () => {
 
   test.each<[string, Record<string, string>, boolean]>([
     ['for both', { http_proxy: 'proxy', https_proxy: 'proxy' }, true],
+    ['for http alone', { http_proxy: 'proxy' }, true],
+    ['for http alone in capital letters', { HTTP_PROXY: 'proxy' }, true],
     ['in capital letters', { HTTPS_PROXY: 'proxy' }, true],
     ['for https alone, beside an empty one for http', { http_proxy: '', HTTP_PROXY: '', https_proxy: 'proxy' }, true],
     ['for https alone in capital letters, beside an empty one in small ones', { http_proxy: '', HTTPS_PROXY: 'proxy' }, true],
     ['that is empty', { http_proxy: '', https_proxy: '' }, false]
   ])('%s is used', async (_what, environment, used) => {
     const asked: string[] = []
-    const proxy = createServer().on('connect', (request, socket) => {
+    const proxy = createServer((request, response) => {
+      asked.push(new URL(String(request.url)).host)
+      response.end()
+    }).on('connect', (request, socket) => {
       asked.push(String(request.url))
       socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
     })
@@ -244,7 +249,8 @@ describe('a proxy of the environment', () => {
     for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value && address)
     await using fetch = authFetch([])
     // Nobody listens there; what counts is who is asked.
-    await fetch('https://127.0.0.1:49009').catch(() => undefined)
+    const https = Object.keys(environment).some((name) => /https/i.test(name))
+    await fetch(`${https ? 'https' : 'http'}://127.0.0.1:49009`).catch(() => undefined)
     expect(asked).toEqual(used ? ['127.0.0.1:49009'] : [])
   })
 })

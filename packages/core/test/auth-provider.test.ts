@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type AccessToken, asAuthProvider, asOAuthClientProvider, type Refusal, type TokenSource } from '../src/index.ts'
 
 const serverUrl = new URL('https://mcp.example.com/mcp')
@@ -116,6 +116,31 @@ describe('asAuthProvider', () => {
     tokens.now = tokenOf(20, { origin: 'stored' })
     await refuse()
     expect(tokens.refusals.at(-1)?.accepted).toBe(true)
+  })
+
+  test('T19 a renewal of more than a minute ago counts no more', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const tokens = source(tokenOf(1))
+    const provider = asAuthProvider(tokens)
+    const refuse = async (): Promise<void> => {
+      await provider.token()
+      await provider.onUnauthorized(refusal())
+    }
+    for (let round = 0; round < 3; round += 1) await refuse()
+    vi.advanceTimersByTime(59_999)
+    await expect(refuse()).rejects.toMatchObject({ code: 'MCPAUTH_TOKEN_REFUSED' })
+    vi.advanceTimersByTime(1)
+    await refuse()
+  })
+
+  test('T7 a token that came while a request went without one is used without asking', async () => {
+    const tokens = source(undefined)
+    const provider = asAuthProvider(tokens)
+    await provider.token()
+    tokens.now = tokenOf(1)
+    await provider.onUnauthorized(refusal())
+    expect(tokens.refusals).toEqual([])
   })
 
   test('T19 requests that share one renewal count once', async () => {

@@ -222,7 +222,7 @@ describe('an answer that is not refused', () => {
         send.handler.onResponseStarted?.()
         send.handler.onRequestUpgrade?.(send.controller, 101, {}, undefined as never)
         expect(() => send.head(200).data('x').end()).not.toThrow()
-        replaying(end.dispatch, options, {}, policyOf({ recover }))
+        replaying(end.dispatch, options, {}, policyOf({ recover }), roadOf())
         end.sends[1]?.answer(401, 'x')
         // What would be thrown now would be an unhandled rejection, which fails the run.
         await new Promise(setImmediate)

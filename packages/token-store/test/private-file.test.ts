@@ -147,6 +147,17 @@ describe('replacing', () => {
   })
 })
 
+test.skipIf(process.platform !== 'linux')('no file stays open behind a read or a write', async () => {
+  const path = privateFile('x')
+  const open = (): number => readdirSync('/proc/self/fd').length
+  const before = open()
+  for (let round = 0; round < 50; round += 1) {
+    await readPrivateFile(path, 100, quiet)
+    await replacePrivateFile(path, Buffer.from('y'))
+  }
+  expect(open()).toBeLessThan(before + 25)
+})
+
 test('a temporary file is known as one by its name, and belongs to one stem', () => {
   const name = temporaryName('abc.json')
   expect(name).toMatch(/^abc\.json\.[0-9a-f]{16}\.tmp$/)
