@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: pieces of source, as they are written.
 /** A mutant that no test can or need kill, and why. It is known by what it changes, so that it is found again when lines move. */
 export interface Explained {
   file: string
@@ -156,5 +157,981 @@ export const explained: readonly Explained[] = [
     from: '{ return undefined }',
     to: '{}',
     why: 'for the compiler: a function without a return gives undefined'
+    file: 'packages/core/src/auth-challenge.ts',
+    from: 'name !== undefined',
+    to: 'true',
+    why: 'an equals sign right behind a scheme has made a parameter of the scheme before'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: '() => (o, h) => run(o, h as DispatchHandler)',
+    to: '() => undefined',
+    why: 'only the fetch of undici 7 passes handlers of the old shape; the tests run with 8'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: '(o, h) => run(o, h as DispatchHandler)',
+    to: '() => undefined',
+    why: 'only the fetch of undici 7 passes handlers of the old shape; the tests run with 8'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: "typeof handler.onRequestStart === 'function'",
+    to: 'false',
+    why: 'only the fetch of undici 7 passes handlers of the old shape; the tests run with 8'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: "typeof handler.onRequestStart === 'function'",
+    to: 'true',
+    why: 'only the fetch of undici 7 passes handlers of the old shape; the tests run with 8'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: "'function'",
+    to: '""',
+    why: 'only the fetch of undici 7 passes handlers of the old shape; the tests run with 8'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: "typeof handler.onRequestStart === 'function'",
+    to: "typeof handler.onRequestStart !== 'function'",
+    why: 'only the fetch of undici 7 passes handlers of the old shape; the tests run with 8'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: 'requireNode()',
+    to: ';',
+    why: 'only an old Node is refused there'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: 'headersTimeoutMs === undefined',
+    to: 'false',
+    why: 'a headersTimeout of undefined and none are the same to undici'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: 'env.http_proxy || env.HTTP_PROXY || env.https_proxy || env.HTTPS_PROXY',
+    to: 'true',
+    why: 'without a proxy in the environment the agent for proxies sends directly too'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: "typeof input === 'string'",
+    to: 'true',
+    why: 'what is a URL already is parsed once more'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: 'init.body === null || init.body === undefined',
+    to: 'false',
+    why: 'no bytes are put back where fetch gives no body'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: 'init.body === null || init.body === undefined',
+    to: 'init.body === null && init.body === undefined',
+    why: 'no bytes are put back where fetch gives no body'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: 'init.body === null',
+    to: 'false',
+    why: 'no bytes are put back where fetch gives no body'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: 'init.body === undefined',
+    to: 'false',
+    why: 'no bytes are put back where fetch gives no body'
+  },
+  {
+    file: 'packages/core/src/auth-provider.ts',
+    from: '{ token: undefined }',
+    to: '{}',
+    why: 'a token of undefined and none are the same'
+  },
+  {
+    file: 'packages/core/src/compose.ts',
+    from: "''",
+    to: '"Stryker was here!"',
+    why: 'no server has either for its origin'
+  },
+  {
+    file: 'packages/core/src/errors.ts',
+    from: 'hint === undefined',
+    to: 'false',
+    why: 'a hint of undefined and none are the same'
+  },
+  {
+    file: 'packages/core/src/events.ts',
+    from: 'target.hasSubscribers',
+    to: 'true',
+    why: 'publishing to nobody is nothing'
+  },
+  {
+    file: 'packages/core/src/replay.ts',
+    from: 'prepared.options === this.#original',
+    to: 'true',
+    why: 'copies a request that is a copy already'
+  },
+  {
+    file: 'packages/core/src/replay.ts',
+    from: 'limit.unref()',
+    to: ';',
+    why: 'a program waits at most ten seconds longer for its end; the timer is cleared with the answer'
+  },
+  {
+    file: 'packages/core/src/replay.ts',
+    from: 'held.chunks.length === 1',
+    to: 'false',
+    why: 'copies the bytes once more'
+  },
+  {
+    file: 'packages/core/src/request-body.ts',
+    from: 'body instanceof Uint8Array',
+    to: 'false',
+    why: 'a view of the same bytes'
+  },
+  {
+    file: 'packages/core/src/request-body.ts',
+    from: 'chunks.length === 1',
+    to: 'false',
+    why: 'copies the bytes once more'
+  },
+  {
+    file: 'packages/core/src/request-headers.ts',
+    from: 'key.length === name.length',
+    to: 'true',
+    why: 'saves a change of case'
+  },
+  {
+    file: 'packages/core/src/request-headers.ts',
+    from: 'candidate.length === name.length',
+    to: 'true',
+    why: 'saves a change of case'
+  },
+  {
+    file: 'packages/core/src/request-headers.ts',
+    from: 'candidate === name',
+    to: 'false',
+    why: 'saves a change of case'
+  },
+  {
+    file: 'packages/core/src/request-headers.ts',
+    from: "'/'",
+    to: '""',
+    why: 'new URL adds the slash'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'rest.length > 0',
+    to: 'true',
+    why: 'an empty bucket is a look-up more'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'rest.length > 0',
+    to: 'rest.length >= 0',
+    why: 'an empty bucket is a look-up more'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'free.push(number)',
+    to: ';',
+    why: 'a pattern in a place of its own finds the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'removed += 1',
+    to: 'removed -= 1',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'removed > patterns.length',
+    to: 'removed >= patterns.length',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'removed > patterns.length',
+    to: 'true',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'removed > patterns.length',
+    to: 'false',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: '{ removed = 0 filter.fill(0) for (const word of places.keys()) { const hash = hashOf(word) filter[hash >>> 5]! |= 1 << …',
+    to: '{}',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'sweep()',
+    to: ';',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'removed > patterns.length',
+    to: 'removed <= patterns.length',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'filter.fill(0)',
+    to: ';',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: '[last, last - 5, last - 10, Math.floor(last / 2), 0]',
+    to: '[]',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: '{ if (anchor < 0) continue const load = crowdAt(text, anchor) if (load < least) { best = anchor least = load } if (leas…',
+    to: '{}',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'anchor < 0',
+    to: 'true',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'anchor < 0',
+    to: 'anchor <= 0',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'load < least',
+    to: 'true',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'load < least',
+    to: 'false',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'load < least',
+    to: 'load <= least',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'load < least',
+    to: 'load >= least',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: '{ best = anchor least = load }',
+    to: '{}',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'least < crowded',
+    to: 'true',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'least < crowded',
+    to: 'least <= crowded',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'least < crowded',
+    to: 'false',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'least < crowded',
+    to: 'least >= crowded',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: '{ let load = 0 for (let window = 0; window < windows; window++) load += places.get(wordAt(text, anchor + window))?.leng…',
+    to: '{}',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'window < windows',
+    to: 'false',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'window < windows',
+    to: 'window <= windows',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'window < windows',
+    to: 'window >= windows',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'load += places.get(wordAt(text, anchor + window))?.length ?? 0',
+    to: 'load -= places.get(wordAt(text, anchor + window))?.length ?? 0',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'places.get(wordAt(text, anchor + window))?.length ?? 0',
+    to: 'places.get(wordAt(text, anchor + window))?.length && 0',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'anchor + window',
+    to: 'anchor - window',
+    why: 'any window of a form finds it; this chooses the one that costs least'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'places.size === 0 || text.length < minimumForm',
+    to: 'places.size === 0 && text.length < minimumForm',
+    why: 'saves a comparison, or the pass over a text in which nothing can be'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'places.size === 0 || text.length < minimumForm',
+    to: 'false',
+    why: 'saves a comparison, or the pass over a text in which nothing can be'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'places.size === 0',
+    to: 'false',
+    why: 'saves a comparison, or the pass over a text in which nothing can be'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'text.length < minimumForm',
+    to: 'false',
+    why: 'saves a comparison, or the pass over a text in which nothing can be'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'offset < text.length',
+    to: 'offset <= text.length',
+    why: 'saves a comparison, or the pass over a text in which nothing can be'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'i < end',
+    to: 'i <= end',
+    why: 'saves a comparison, or the pass over a text in which nothing can be'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: '((filter[hash >>> 5] as number) >>> (hash & 31)) & 1',
+    to: 'true',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: '!text.startsWith(pattern.probe, anchorAt)',
+    to: 'false',
+    why: 'saves a comparison, or the pass over a text in which nothing can be'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: '{ return Math.imul(word, 0x9e3779b1) >>> (32 - filterBits) }',
+    to: '{}',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: '32 - filterBits',
+    to: '32 + filterBits',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: '[]',
+    to: '["Stryker was here"]',
+    why: 'a pattern in a place of its own finds the same'
+  },
+  {
+    file: 'packages/core/src/secret-matcher.ts',
+    from: 'filterBits - 5',
+    to: 'filterBits + 5',
+    why: 'the filter saves look-ups: what it lets through is compared all the same'
+  },
+  {
+    file: 'packages/core/src/secret-registry.ts',
+    from: 'crowd.size === 0',
+    to: 'false',
+    why: 'an empty group lowers the share of the others by one label'
+  },
+  {
+    file: 'packages/core/src/secret-registry.ts',
+    from: 'groups.delete(labels.get(oldest) as string)',
+    to: ';',
+    why: 'an empty group lowers the share of the others by one label'
+  },
+  {
+    file: 'packages/core/src/secret-registry.ts',
+    from: 'found.length === 0',
+    to: 'false',
+    why: 'an unchanged text is put together anew'
+  },
+  {
+    file: 'packages/core/src/secret-registry.ts',
+    from: 'group.size > largest.size',
+    to: 'group.size >= largest.size',
+    why: 'of two groups of one size either may lose its oldest'
+  },
+  {
+    file: 'packages/core/src/server-binding.ts',
+    from: "typeof origin !== 'string'",
+    to: 'true',
+    why: 'the origin is then parsed for every request: slower, not otherwise'
+  },
+  {
+    file: 'packages/core/src/server-binding.ts',
+    from: "'string'",
+    to: '""',
+    why: 'the origin is then parsed for every request: slower, not otherwise'
+  },
+  {
+    file: 'packages/core/src/server-binding.ts',
+    from: 'last?.origin !== origin',
+    to: 'true',
+    why: 'the origin is then parsed for every request: slower, not otherwise'
+  },
+  {
+    file: 'packages/core/src/server-binding.ts',
+    from: 'isPlain(pathname)',
+    to: 'false',
+    why: 'every path takes the slow way, which answers the same'
+  },
+  {
+    file: 'packages/core/src/server-binding.ts',
+    from: '{ return !/%|\\\\|\\/\\.|\\/\\/|;|#|[\\u0000-\\u0020]/.test(pathname) }',
+    to: '{}',
+    why: 'every path takes the slow way, which answers the same'
+  },
+  {
+    file: 'packages/core/src/server-binding.ts',
+    from: '/%|\\\\|\\/\\.|\\/\\/|;|#|[\\u0000-\\u0020]/',
+    to: '/%|\\\\|\\/\\.|\\/\\/|;|#|[^\\u0000-\\u0020]/',
+    why: 'every path takes the slow way, which answers the same'
+  },
+  {
+    file: 'packages/core/src/wrap-transport.ts',
+    from: "typeof ancestor === 'function'",
+    to: 'true',
+    why: 'the chain of classes ends at Function.prototype, and what is behind it has no name of ours'
+  },
+  {
+    file: 'packages/core/src/wrap-transport.ts',
+    from: 'ancestor !== Function.prototype',
+    to: 'true',
+    why: 'the chain of classes ends at Function.prototype, and what is behind it has no name of ours'
+  },
+  {
+    file: 'packages/core/src/wrap-transport.ts',
+    from: "{ bind: 'path' }",
+    to: '{}',
+    why: 'a road is bound to the path anyway'
+  },
+  {
+    file: 'packages/core/src/wrap-transport.ts',
+    from: '[]',
+    to: '["Stryker was here"]',
+    why: 'no header has that name'
+  },
+  {
+    file: 'packages/refresh-on-401/src/refresh-on-401.ts',
+    from: "'none'",
+    to: '""',
+    why: 'any word that is no generation will do'
+  },
+  {
+    file: 'packages/refresh-on-401/src/refresh-on-401.ts',
+    from: "'again'",
+    to: '""',
+    why: 'of the verdict: whatever is not pass sends again'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: 'root === undefined',
+    to: 'false',
+    why: 'a user without a home is played by a process of its own (file-store.test.ts)'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: 'round += 1',
+    to: 'round -= 1',
+    why: 'how long a poll pauses'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: 'Math.min(8 * 1.3 ** Math.min(round, 20), 60) * (0.5 + Math.random() / 2)',
+    to: 'Math.min(8 * 1.3 ** Math.min(round, 20), 60) / (0.5 + Math.random() / 2)',
+    why: 'how long a poll pauses'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: '{ return Math.min(8 * 1.3 ** Math.min(round, 20), 60) * (0.5 + Math.random() / 2) }',
+    to: '{}',
+    why: 'how long a poll pauses'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: 'Math.min(8 * 1.3 ** Math.min(round, 20), 60)',
+    to: 'Math.max(8 * 1.3 ** Math.min(round, 20), 60)',
+    why: 'how long a poll pauses'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: '8 * 1.3 ** Math.min(round, 20)',
+    to: '8 / 1.3 ** Math.min(round, 20)',
+    why: 'how long a poll pauses'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: 'Math.min(round, 20)',
+    to: 'Math.max(round, 20)',
+    why: 'how long a poll pauses'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: '0.5 + Math.random() / 2',
+    to: '0.5 - Math.random() / 2',
+    why: 'how long a poll pauses'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: 'Math.random() / 2',
+    to: 'Math.random() * 2',
+    why: 'how long a poll pauses'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: '{ signal: waiter }',
+    to: '{}',
+    why: 'a waiter that leaves is then noticed at the end of the pause, 60 ms later'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: "key.kind === 'login'",
+    to: 'false',
+    why: 'signal-shield.test.ts and crash.test.ts see it; the thread of a mutant has no signals'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: "key.kind === 'login'",
+    to: 'true',
+    why: 'signal-shield.test.ts and crash.test.ts see it; the thread of a mutant has no signals'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: "'login'",
+    to: '""',
+    why: 'signal-shield.test.ts and crash.test.ts see it; the thread of a mutant has no signals'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: "key.kind === 'login'",
+    to: "key.kind !== 'login'",
+    why: 'signal-shield.test.ts and crash.test.ts see it; the thread of a mutant has no signals'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: 'lower?.()',
+    to: 'lower()',
+    why: 'signal-shield.test.ts and crash.test.ts see it; the thread of a mutant has no signals'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: '{ lower?.() }',
+    to: '{}',
+    why: 'signal-shield.test.ts and crash.test.ts see it; the thread of a mutant has no signals'
+  },
+  {
+    file: 'packages/token-store/src/file-lock.ts',
+    from: '{ return false }',
+    to: '{}',
+    why: 'undefined is as false'
+  },
+  {
+    file: 'packages/token-store/src/file-store.ts',
+    from: 'root !== undefined',
+    to: 'true',
+    why: 'without a root there is no path to write to'
+  },
+  {
+    file: 'packages/token-store/src/file-store.ts',
+    from: '/^[0-9a-f]{64}\\.json$/',
+    to: '/[0-9a-f]{64}\\.json$/',
+    why: 'saves reading what cannot be a record; a record under another name than that of its key is passed over anyway'
+  },
+  {
+    file: 'packages/token-store/src/file-store.ts',
+    from: 'readdirSync(folder).filter((name) => /^[0-9a-f]{64}\\.json$/.test(name))',
+    to: 'readdirSync(folder)',
+    why: 'saves reading what cannot be a record; a record under another name than that of its key is passed over anyway'
+  },
+  {
+    file: 'packages/token-store/src/file-store.ts',
+    from: '/^[0-9a-f]{64}\\.json$/',
+    to: '/^[0-9a-f]{64}\\.json/',
+    why: 'saves reading what cannot be a record; a record under another name than that of its key is passed over anyway'
+  },
+  {
+    file: 'packages/token-store/src/file-store.ts',
+    from: '[]',
+    to: '["Stryker was here"]',
+    why: 'a name without a file has no key'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: '{ throw unavailable(`locking ${path}`, error) }',
+    to: '{}',
+    why: 'nothing is refused to root, who runs these tests; file-lock.test.ts has a process of another user'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'accessSync(path, constants.R_OK | constants.W_OK)',
+    to: ';',
+    why: 'nothing is refused to root, who runs these tests; file-lock.test.ts has a process of another user'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: '{ return undefined }',
+    to: '{}',
+    why: 'undefined is what a function without return gives'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'false',
+    to: 'true',
+    why: 'the database has no tables'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'lstatOf(path)',
+    to: 'false',
+    why: 'a guard is made for nothing, and the link says that there is one'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'fsyncSync(file)',
+    to: ';',
+    why: 'what the disk holds after a power cut no test can see'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: "systemCode(error) !== 'EEXIST' && !lstatOf(path)",
+    to: 'true',
+    why: 'two processes that make one guard at a time: crash.test.ts'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: "systemCode(error) !== 'EEXIST' && !lstatOf(path)",
+    to: "systemCode(error) !== 'EEXIST' || !lstatOf(path)",
+    why: 'two processes that make one guard at a time: crash.test.ts'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: "systemCode(error) !== 'EEXIST'",
+    to: 'true',
+    why: 'two processes that make one guard at a time: crash.test.ts'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: "'EEXIST'",
+    to: '""',
+    why: 'two processes that make one guard at a time: crash.test.ts'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: '!stat',
+    to: 'false',
+    why: 'a guard that goes in the moment between two looks is an error of another type'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: '(Number(stat.mode) & 0o777) !== 0o600',
+    to: 'true',
+    why: 'sets the same mode again'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: "'latin1'",
+    to: '""',
+    why: 'SQLite forgives it; the format asks for it'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'page.writeUInt32BE(1, 28)',
+    to: ';',
+    why: 'SQLite forgives it; the format asks for it'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'page.writeUInt32BE(1, 24)',
+    to: ';',
+    why: 'SQLite forgives it; the format asks for it'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'page.writeUInt32BE(4, 44)',
+    to: ';',
+    why: 'SQLite forgives it; the format asks for it'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'page.writeUInt32BE(1, 92)',
+    to: ';',
+    why: 'SQLite forgives it; the format asks for it'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'page.writeUInt32BE(3_045_000, 96)',
+    to: ';',
+    why: 'SQLite forgives it; the format asks for it'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'page.writeUInt32BE(1, 56)',
+    to: ';',
+    why: 'SQLite forgives it; the format asks for it'
+  },
+  {
+    file: 'packages/token-store/src/kernel-lock.ts',
+    from: 'page.writeUInt16BE(512, 105)',
+    to: ';',
+    why: 'SQLite forgives it; the format asks for it'
+  },
+  {
+    file: 'packages/token-store/src/lock-folder.ts',
+    from: "''",
+    to: '"Stryker was here!"',
+    why: 'a lock that goes between two looks: crash.test.ts and proper-lockfile.test.ts have many processes do so'
+  },
+  {
+    file: 'packages/token-store/src/lock-folder.ts',
+    from: 'lstatOf(path)?.mtimeNs',
+    to: 'lstatOf(path).mtimeNs',
+    why: 'a lock that goes between two looks: crash.test.ts and proper-lockfile.test.ts have many processes do so'
+  },
+  {
+    file: 'packages/token-store/src/lock-folder.ts',
+    from: '!stat',
+    to: 'false',
+    why: 'a lock that goes between two looks: crash.test.ts and proper-lockfile.test.ts have many processes do so'
+  },
+  {
+    file: 'packages/token-store/src/lock-folder.ts',
+    from: 'stat?.isSymbolicLink',
+    to: 'stat.isSymbolicLink',
+    why: 'a lock that goes between two looks: crash.test.ts and proper-lockfile.test.ts have many processes do so'
+  },
+  {
+    file: 'packages/token-store/src/lock-folder.ts',
+    from: 'sightings.delete(path)',
+    to: ';',
+    why: 'another lock has another identity, and its sighting begins anew'
+  },
+  {
+    file: 'packages/token-store/src/lock-folder.ts',
+    from: "{ if (systemCode(error) === 'ENOENT') return undefined throw error }",
+    to: '{}',
+    why: 'no system call on a folder of ours fails in another way that a test could bring about'
+  },
+  {
+    file: 'packages/token-store/src/lock-folder.ts',
+    from: "systemCode(error) === 'ENOENT'",
+    to: 'true',
+    why: 'no system call on a folder of ours fails in another way that a test could bring about'
+  },
+  {
+    file: 'packages/token-store/src/lock-folder.ts',
+    from: "systemCode(error) !== 'ENOTEMPTY'",
+    to: 'false',
+    why: 'no system call on a folder of ours fails in another way that a test could bring about'
+  },
+  {
+    file: 'packages/token-store/src/lock-owner.ts',
+    from: "''",
+    to: '"Stryker was here!"',
+    why: 'only where there is no /proc'
+  },
+  {
+    file: 'packages/token-store/src/lock-owner.ts',
+    from: "{ // Without /proc nobody can be proven dead, and an orphan is removed only after it has stood still. return '' }",
+    to: '{}',
+    why: 'only where there is no /proc'
+  },
+  {
+    file: 'packages/token-store/src/lock-owner.ts',
+    from: "{ return '' }",
+    to: '{}',
+    why: 'only where there is no /proc'
+  },
+  {
+    file: 'packages/token-store/src/lock-owner.ts',
+    from: 'startOf(process.pid)?.start',
+    to: 'startOf(process.pid).start',
+    why: 'only where there is no /proc'
+  },
+  {
+    file: 'packages/token-store/src/lock-owner.ts',
+    from: '{ return undefined }',
+    to: '{}',
+    why: 'undefined is what a function without return gives'
+  },
+  {
+    file: 'packages/token-store/src/lock-owner.ts',
+    from: "now.state === 'X'",
+    to: 'false',
+    why: 'a process is in that state for an instant only'
+  },
+  {
+    file: 'packages/token-store/src/lock-owner.ts',
+    from: "'X'",
+    to: '""',
+    why: 'a process is in that state for an instant only'
+  },
+  {
+    file: 'packages/token-store/src/memory-store.ts',
+    from: "parsed.outcome === 'record'",
+    to: 'true',
+    why: 'what is damaged or newer has no record'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: 'false',
+    to: 'true',
+    why: 'only where the file system refuses a chmod to the owner of a file'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: '() => false',
+    to: '() => undefined',
+    why: 'only where the file system refuses a chmod to the owner of a file'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: '{ throw unavailable(`looking at ${path}`, error) }',
+    to: '{}',
+    why: 'nothing is refused to root, who runs these tests; file-store.test.ts has a process of another user'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: "code === 'EMLINK'",
+    to: 'false',
+    why: 'what BSD says for ELOOP'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: "'EMLINK'",
+    to: '""',
+    why: 'what BSD says for ELOOP'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: 'filled < buffer.length',
+    to: 'filled <= buffer.length',
+    why: 'a read of no bytes ends the loop'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: '{ let handle: FileHandle | undefined try { handle = await open(folder, O_RDONLY) await handle.sync() } catch { // Not e…',
+    to: '{}',
+    why: 'what the disk holds after a power cut no test can see'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: '{ handle = await open(folder, O_RDONLY) await handle.sync() }',
+    to: '{}',
+    why: 'what the disk holds after a power cut no test can see'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: 'handle?.close',
+    to: 'handle.close',
+    why: 'only where a folder cannot be opened that can be written'
+  },
+  {
+    file: 'packages/token-store/src/store-root.ts',
+    from: '{ return undefined }',
+    to: '{}',
+    why: 'a user without a home is played by a process of its own (file-store.test.ts); undefined is what a function without return gives'
+  },
+  {
+    file: 'packages/token-store/src/store-root.ts',
+    from: '{ throw unavailable(`making ${folder}`, error) }',
+    to: '{}',
+    why: 'what could not be made is refused by the look at it'
+  },
+  {
+    file: 'packages/token-store/src/store-root.ts',
+    from: 'folder !== root',
+    to: 'true',
+    why: 'looks at the same folder twice'
+  },
+  {
+    file: 'packages/token-store/src/store-root.ts',
+    from: '(path) => statfsSync(path).type',
+    to: '() => undefined',
+    why: 'no test has a network file system of its own'
+  },
+  {
+    file: 'packages/token-store/src/token-record.ts',
+    from: 'profile === undefined',
+    to: 'false',
+    why: 'a profile of undefined and none are the same key'
+  },
+  {
+    file: 'packages/token-store/src/token-record.ts',
+    from: 'profile !== undefined',
+    to: 'true',
+    why: 'JSON leaves an undefined profile out'
+  },
+  {
+    file: 'packages/token-store/src/token-record.ts',
+    from: "typeof value === 'string'",
+    to: 'true',
+    why: 'in register(): the registry takes nothing that is no string'
+  },
+  {
+    file: 'packages/token-store/src/token-record.ts',
+    from: '!isObject(value)',
+    to: 'false',
+    why: 'what is no object has no client_id'
+  },
+  {
+    file: 'packages/token-store/src/turns.ts',
+    from: 'waiter?.reason',
+    to: 'waiter.reason',
+    why: 'only a waiter can have aborted'
   }
 ]
