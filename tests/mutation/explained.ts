@@ -157,6 +157,8 @@ export const explained: readonly Explained[] = [
     from: '{ return undefined }',
     to: '{}',
     why: 'for the compiler: a function without a return gives undefined'
+  },
+  {
     file: 'packages/core/src/auth-challenge.ts',
     from: 'name !== undefined',
     to: 'true',
