@@ -298,6 +298,9 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
         const record = await lock.read()
         if (record) await (await authorizer()).revoke(record)
         await lock.clear()
+        // Of the next generation, so that a refresh which another process has still to write is over as well.
+        const gone = await lock.read()
+        if (gone) await lock.write({ ...gone, generation: (gone.generation ?? 0) + 1 })
       },
       { deadlineMs: settings.lockWaitMs }
     )

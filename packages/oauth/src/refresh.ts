@@ -90,6 +90,10 @@ async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: ()
       /** Written before anyone uses it. */
       async function keep(next: TokenRecord): Promise<RefreshOutcome> {
         const now = await held.read().catch(() => undefined)
+        // Somebody has logged out meanwhile: what comes too late must not bring the login back.
+        if (now && isTombstone(now) && (now.generation ?? 0) >= (next.generation ?? 0)) {
+          return { kind: 'impossible', why: 'no-refresh-token', record: now }
+        }
         // The lock was lost meanwhile and somebody has moved on; ours would overwrite a newer grant.
         if (now?.refresh_token !== undefined && now.refresh_token !== refreshToken && (now.generation ?? 0) >= (next.generation ?? 0)) {
           return { kind: 'adopted', record: now }
@@ -114,6 +118,10 @@ function newer(stored: TokenRecord | undefined, unsaved: TokenRecord | undefined
 
 function isSameGrant(a: TokenRecord, b: TokenRecord): boolean {
   return (a.generation ?? 0) === (b.generation ?? 0) && a.refresh_token === b.refresh_token
+}
+
+function isTombstone({ access_token, refresh_token }: TokenRecord): boolean {
+  return access_token === undefined && refresh_token === undefined
 }
 
 /** A connection that broke after the request was sent. Once more, at once, under the lock: servers that allow it allow it for seconds. */

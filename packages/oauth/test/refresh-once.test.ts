@@ -362,6 +362,25 @@ describe('rule 6: a no', () => {
     }
   })
 
+  test('T18: a refresh that ends after somebody has logged out does not bring the login back', async () => {
+    const gone: TokenRecord = { generation: 2, issuer: 'https://as.example.com' }
+    const scene = await world(async ({ put }) => {
+      await put(gone)
+      return fresh
+    })
+    expect(await scene.refresh()).toMatchObject({ kind: 'impossible', why: 'no-refresh-token' })
+    expect(await scene.stored()).not.toHaveProperty('access_token')
+  })
+
+  test('T18: a tombstone of this very generation, which a no to another process has left, does not stop a new token', async () => {
+    const scene = await world(async ({ put }) => {
+      await put({ generation: 1, issuer: 'https://as.example.com' })
+      return fresh
+    })
+    expect(await scene.refresh()).toMatchObject({ kind: 'refreshed', saved: true })
+    expect(await scene.stored()).toMatchObject({ access_token: 'access-2', generation: 2 })
+  })
+
   test('T18: invalid_grant when somebody has logged out meanwhile is no new grant', async () => {
     const scene = await world(no(400, 'invalid_grant', { generation: 1 }))
     expect(await scene.refresh()).toMatchObject({ kind: 'impossible', why: 'dead' })
