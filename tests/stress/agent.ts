@@ -63,12 +63,12 @@ const agent = new Agent({ pipelining: 0 })
 const network: Dispatch = (options, handler) => {
   const send = agent.dispatch.bind(agent) as unknown as Dispatch
   if (options.method !== 'POST' || !options.path.startsWith('/token')) return send(options, handler)
-  if (task.database) appendFileSync(join(task.root, 'sent'), `${Date.now()}\n`)
   reach('before-request')
   return send(options, {
     onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
     onRequestUpgrade: (...rest) => handler.onRequestUpgrade?.(...rest),
     onRequestSent() {
+      if (task.database) appendFileSync(join(task.root, 'sent'), `${Date.now()}\n`)
       reach('after-sent')
     },
     onResponseStart(...rest) {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import type { Database } from '../postgres/database.ts'
-import { type AgentProcess, endFleet, startFleet } from './fleet.ts'
+import { type AgentProcess, endFleet, startFleet, untilStopped } from './fleet.ts'
 import { type Goal, within } from './goal.ts'
 import { startWorld, type World } from './world.ts'
 
@@ -79,12 +79,12 @@ async function cutOnce(world: World, administrator: Pool, fleet: readonly AgentP
   const calls = callAll(fleet).finally(() => {
     over = true
   })
-  if (moment === 'before the request') while (!existsSync(files.struck) && !over) await sleep(1)
-  else await sleep(Math.random() * 150)
+  const stopped = moment === 'before the request' ? await untilStopped(files.struck, () => over) : undefined
+  if (moment !== 'before the request') await sleep(Math.random() * 150)
   if (moment === 'restart') await database.restart()
   else await cutAll(administrator)
   const cutAt = Date.now()
-  if (existsSync(files.struck)) process.kill(Number(readFileSync(files.struck, 'utf8').split(' ')[0]), 'SIGCONT')
+  if (stopped !== undefined) process.kill(stopped, 'SIGCONT')
   const reports = await within(120_000, `a cut (${moment})`, calls)
   const sentAfterCutMs = existsSync(sent) ? Number(readFileSync(sent, 'utf8').split('\n')[0]) - cutAt : 0
   for (const file of Object.values(files)) rmSync(file, { force: true })

@@ -1,6 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { AgentTask, Order, Report } from './fault-points.ts'
 
@@ -83,4 +85,15 @@ export async function replenish(fleet: AgentProcess[], task: AgentTask): Promise
 
 export async function endFleet(fleet: readonly AgentProcess[]): Promise<void> {
   await Promise.all(fleet.map((agent) => agent.end()))
+}
+
+/** Resolves with the pid of the process that was struck with SIGSTOP, once it has stopped; undefined when it is over without one. */
+export async function untilStopped(struck: string, over: () => boolean): Promise<number | undefined> {
+  for (;;) {
+    const pid = existsSync(struck) ? Number(readFileSync(struck, 'utf8').split(' ')[0]) : 0
+    // It says so a moment before it stops: a SIGCONT in between would be lost, and it would stand still for ever.
+    if (pid > 0 && /\) [Tt] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))) return pid
+    if (over()) return undefined
+    await sleep(1)
+  }
 }

@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { type AgentTask, type Point, points, window } from './fault-points.ts'
-import { endFleet, replenish, startAgent, startFleet } from './fleet.ts'
+import { endFleet, replenish, startAgent, startFleet, untilStopped } from './fleet.ts'
 import { allOrNone, type Goal, median, type Outcome, type Scale, sum, within } from './goal.ts'
 import { startWorld, type World } from './world.ts'
 
@@ -66,10 +66,10 @@ async function letGoOn(struck: string, stopMs: number, calls: Promise<unknown>[]
   void Promise.all(calls).then(() => {
     over = true
   })
-  while (!existsSync(struck) && !over) await sleep(5)
-  if (over) return
+  const stopped = await untilStopped(struck, () => over)
+  if (stopped === undefined) return
   await sleep(stopMs)
-  process.kill(Number(readFileSync(struck, 'utf8').split(' ')[0]), 'SIGCONT')
+  process.kill(stopped, 'SIGCONT')
 }
 
 /** R2: the holder dies before its request, every time. */
@@ -204,7 +204,7 @@ async function stoppedBeforeTheImpatient({ staleMs }: Scale): Promise<{ gaveUp: 
       await holder.order({ do: 'fault', fault: { point: 'before-request', signal: 'SIGSTOP', ...files } })
       world.expire()
       const call = holder.order({ do: 'call' })
-      while (!existsSync(files.struck)) await sleep(5)
+      await untilStopped(files.struck, () => false)
       const impatient = await within(60_000, 'a waiter that gives up', waiter.order({ do: 'call' }))
       const named = impatient?.message?.includes(`process ${holder.pid} on ${hostname()}`) === true
       gaveUp += Number(impatient?.code === 'MCPAUTH_LOCK_TIMEOUT' && named)

@@ -27,6 +27,8 @@ export interface RequestLimits {
   /** From the first byte sent to the last received, in milliseconds. @default 60,000 */
   deadlineMs?: number
   signal?: AbortSignal | undefined
+  /** Called when the connection is there, the moment before the request is written. What it throws ends the request, and nothing has been sent. */
+  beforeSend?: (() => void) | undefined
 }
 
 const maxBytes = 1024 * 1024
@@ -113,7 +115,7 @@ export function mayHaveArrived(error: unknown): boolean {
 }
 
 function exchange(dispatch: Dispatch, url: URL, what: string, request: OutgoingRequest, limits: RequestLimits): Promise<Response> {
-  const { deadlineMs = 60_000, signal } = limits
+  const { deadlineMs = 60_000, signal, beforeSend } = limits
   return new Promise((resolve, reject) => {
     let controller: DispatchController | undefined
     let stopped: Error | undefined
@@ -139,6 +141,13 @@ function exchange(dispatch: Dispatch, url: URL, what: string, request: OutgoingR
       reject(reason)
       controller?.abort(reason)
     }
+    function mayBegin(): void {
+      try {
+        beforeSend?.()
+      } catch (error) {
+        stop(error as Error)
+      }
+    }
     if (signal?.aborted) onAbort()
     if (stopped) return
 
@@ -156,6 +165,7 @@ function exchange(dispatch: Dispatch, url: URL, what: string, request: OutgoingR
         onRequestStart(started) {
           controller = started
           if (stopped) started.abort(stopped)
+          else mayBegin()
         },
         onResponseStart(_controller, status, headers) {
           // One of 1xx is followed by another.

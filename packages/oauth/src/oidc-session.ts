@@ -86,8 +86,8 @@ export function oidcSession(options: OidcLoginOptions): OidcLogin {
       now: ask.now,
       unsaved: () => unsaved,
       mayRefresh: async (record) => record.token_endpoint === tokenEndpoint(ask).href,
-      send: async (record, refreshToken) => {
-        const answer = await refreshTokenGrant({ ...ask, scope: undefined }, refreshToken)
+      send: async (record, refreshToken, beforeSend) => {
+        const answer = await refreshTokenGrant({ ...ask, scope: undefined }, refreshToken, beforeSend)
         // Nothing may throw here: the refresh token in the answer is the only one that still counts.
         const verified = await verify(ask, answer, { subject: subjectOf(record) }).catch(() => undefined)
         return verified ?? withoutIdToken(answer, record)

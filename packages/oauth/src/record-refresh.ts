@@ -16,7 +16,8 @@ export interface RecordRefresh {
   isOurs(record: TokenRecord): Promise<boolean>
   /** The same, after the server has said again whose resource it is (rule: nothing goes to a server that is no longer the resource's). */
   isStillOurs(record: TokenRecord, challenges: readonly AuthChallenge[]): Promise<boolean>
-  send(record: TokenRecord, refreshToken: string): Promise<TokenResponse>
+  /** @param beforeSend Throws where it must not be written any more. */
+  send(record: TokenRecord, refreshToken: string, beforeSend?: () => void): Promise<TokenResponse>
 }
 
 /** Makes it for one server. */
@@ -40,7 +41,7 @@ export function recordRefresh(context: AuthorizationContext, errors: LoginErrors
     return metadata === undefined || belongsToIssuer(record, metadata.authorizationServers, server)
   }
 
-  async function send(record: TokenRecord, refreshToken: string): Promise<TokenResponse> {
+  async function send(record: TokenRecord, refreshToken: string, beforeSend?: () => void): Promise<TokenResponse> {
     const authorizationServer = await serverOf(record)
     const identity = await identityOfRecord(settings, record.client, authorizationServer)
     if (!identity) throw errors.notRenewable()
@@ -54,7 +55,7 @@ export function recordRefresh(context: AuthorizationContext, errors: LoginErrors
       scope: settings.scopeOnRefresh === 'requested' ? record.requested_scope : undefined,
       dpop: jwk && proofs(jwk)
     })
-    return await refreshTokenGrant(ask, refreshToken)
+    return await refreshTokenGrant(ask, refreshToken, beforeSend)
   }
 
   /** Where the tokens came from. A record that does not say was written elsewhere: then only the user's word, or the server's own origin, will do. */

@@ -20,8 +20,8 @@ export interface RefreshTask {
   unsaved: () => TokenRecord | undefined
   /** Whether the record's refresh token may still be sent; false means that the resource has moved to another authorization server. */
   mayRefresh: (record: TokenRecord) => Promise<boolean>
-  /** Sends the refresh token of this very record. */
-  send: (record: TokenRecord, refreshToken: string) => Promise<TokenResponse>
+  /** Sends the refresh token of this very record. `beforeSend` is called the moment before it is written, and throws when the lock is gone by then. */
+  send: (record: TokenRecord, refreshToken: string, beforeSend: () => void) => Promise<TokenResponse>
 }
 
 /** How it ended. `impossible` deletes nothing, except for `dead`: then this generation is gone from the store. */
@@ -61,13 +61,14 @@ async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: ()
       if (record && isUsable(record, task)) return { kind: 'adopted', record }
       if (!record?.refresh_token) return { kind: 'impossible', why: 'no-refresh-token', record }
       if (!(await task.mayRefresh(record))) return { kind: 'impossible', why: 'moved', record }
-      // One turn of the event loop, so that news of a lost lock that has already reached this process is heard before the request goes.
+      const stillHeld = (): void => held.lost.throwIfAborted()
+      // One turn of the event loop, so that news of a lost lock that has already reached this process is heard before anything is prepared.
       await setImmediate()
-      held.lost.throwIfAborted()
+      stillHeld()
       const refreshToken = record.refresh_token
       let response: TokenResponse
       try {
-        response = await sendOnceMoreWhenDropped(() => task.send(record, refreshToken))
+        response = await sendOnceMoreWhenDropped(() => task.send(record, refreshToken, stillHeld))
       } catch (error) {
         return await afterRefusal(error)
       }

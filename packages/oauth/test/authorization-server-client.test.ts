@@ -62,6 +62,25 @@ test('a caller that gives up ends the request', async () => {
   })
 })
 
+test('T8: what is thrown the moment before a request is written ends it, and the server sees nothing of it', async () => {
+  let requests = 0
+  await using scene = await clientFor((_request, response) => {
+    requests += 1
+    response.end('{}')
+  })
+  const gone = new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', 'the lock is gone')
+  const connections: number[] = []
+  const beforeSend = (): void => {
+    connections.push(scene.connections())
+    throw gone
+  }
+  await expect(scene.client.send(scene.url, 'the refresh', post, { beforeSend })).rejects.toBe(gone)
+  expect(connections).toHaveLength(1)
+  // The server is there, and would have told.
+  await scene.client.send(scene.url, 'the refresh', post, { beforeSend: () => undefined })
+  expect(requests).toBe(1)
+})
+
 test('each request has a connection of its own: an idle one that died could not be told from one that was answered', async () => {
   await using scene = await clientFor((_request, response) => void response.end('{}'))
   for (let request = 0; request < 3; request += 1) await (await scene.client.send(scene.url, 'the refresh', post)).text()

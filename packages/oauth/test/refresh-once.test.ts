@@ -175,6 +175,20 @@ describe('asks nobody', () => {
     expect(scene.sent).toEqual([])
   })
 
+  test('T8: a lock that is lost while the request is prepared is noticed the moment before it is written, also before a second try', async () => {
+    const lost = new AbortController()
+    const scene = await world(() => fresh, { fault: () => ({ lost: lost.signal }) })
+    const written: string[] = []
+    const send = async (_record: TokenRecord, refreshToken: string, beforeSend: () => void): Promise<TokenResponse> => {
+      beforeSend()
+      written.push(refreshToken)
+      lost.abort(new Error('the lock was lost'))
+      throw Object.assign(new McpAuthError('MCPAUTH_NETWORK', 'dropped'), { cause: { code: 'ECONNRESET' } })
+    }
+    await expect(scene.refresh({ send })).rejects.toThrow('the lock was lost')
+    expect(written).toEqual(['refresh-1'])
+  })
+
   test('T7: for what somebody else wrote while this one waited for the lock', async () => {
     const scene = await world(() => fresh, { fault: () => ({ read: async () => theirs }) })
     expect(await scene.refresh()).toEqual({ kind: 'adopted', record: theirs })

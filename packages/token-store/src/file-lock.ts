@@ -1,7 +1,7 @@
 import { readdirSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { invalidOption, publish, type StoreKey, type TransactOptions } from '@mcpauth/core'
+import { invalidOption, McpAuthError, publish, type StoreKey, type TransactOptions } from '@mcpauth/core'
 import type { FaultPoint, StoreProbe } from './fault-points.ts'
 import { type KernelLock, type KernelLocks, kernelLocks } from './kernel-lock.ts'
 import { type FolderLock, folderLocks } from './lock-folder.ts'
@@ -155,10 +155,10 @@ export function fileLock(options: FileLockOptions = {}): FileLock {
   async function workHeld<T>(stem: string, taken: Taken, work: (lock: HeldLock) => Promise<T>): Promise<T> {
     const lost = new AbortController()
     const look = (): void => {
-      if (!lost.signal.aborted && !isIntact(taken)) lost.abort()
+      if (!lost.signal.aborted && !isIntact(taken)) lost.abort(lockLost(stem))
     }
     const heart = setInterval(() => {
-      if (!beats(taken)) lost.abort()
+      if (!beats(taken)) lost.abort(lockLost(stem))
     }, updateMs).unref()
     const held: HeldLock = {
       get lost() {
@@ -182,6 +182,12 @@ export function fileLock(options: FileLockOptions = {}): FileLock {
   }
 
   return { root, hold }
+}
+
+function lockLost(stem: string): McpAuthError {
+  return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `the lock ${stem}.lock was taken away from this process while it held it`, {
+    hint: 'try again; if it comes back, look for a program that removes files there'
+  })
 }
 
 function isIntact({ folder, kernel }: Taken): boolean {

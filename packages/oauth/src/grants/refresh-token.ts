@@ -8,8 +8,9 @@ const deadlineMs = 60_000
  * What is sent for a refresh (RFC 6749 §6), with the resource (N23). When, and under which lock, is `refresh.ts`.
  *
  * @param ask Its `scope` is sent only when it is set: a refresh without one keeps what was granted.
+ * @param beforeSend Throws where it must not be written any more.
  */
-export function refreshTokenGrant(ask: GrantRequest, refreshToken: string): Promise<TokenResponse> {
+export function refreshTokenGrant(ask: GrantRequest, refreshToken: string, beforeSend?: () => void): Promise<TokenResponse> {
   const unstoppable: GrantRequest = { ...ask, signal: undefined }
   return askForToken(
     unstoppable,
@@ -19,6 +20,6 @@ export function refreshTokenGrant(ask: GrantRequest, refreshToken: string): Prom
         ...options,
         additionalParameters: grantParameters(ask)
       }),
-    { deadlineMs }
+    { deadlineMs, beforeSend }
   )
 }
