@@ -102,9 +102,11 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
   async function withRecord<T>(key: StoreKey, held: HeldLock, work: (held: HeldRecord) => Promise<T>): Promise<T> {
     const path = pathOf(key)
     let over = false
+    let looked = false
 
     async function readHeld(): Promise<TokenRecord | undefined> {
       const parsed = await parsedAt(path, key)
+      looked = true
       if (parsed?.outcome !== 'damaged') return usable(parsed, path)
       setAside(path, parsed.reason)
       return undefined
@@ -113,8 +115,8 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
     async function write(record: TokenRecord): Promise<void> {
       if (over) throw writeAfterRelease(key)
       const bytes = serializeRecord(record, key)
-      // Reads first: a record of a newer version is not overwritten, and a damaged one is kept for who wants to look at it.
-      await readHeld()
+      // Nobody writes unread: a record of a newer version is not overwritten, and a damaged one is kept for who wants to look at it.
+      if (!looked) await readHeld()
       await replace(path, bytes)
     }
 

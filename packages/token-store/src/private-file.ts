@@ -1,6 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import { type BigIntStats, closeSync, constants, fchmodSync, fstatSync, lstatSync, openSync, readSync, type Stats } from 'node:fs'
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { McpAuthError } from '@mcpauth/core'
 
@@ -43,6 +56,9 @@ export async function readPrivateFile(path: string, maxBytes: number, onWideMode
  * Puts a private file in place in one step: a new temporary file, synced, renamed over the old one, the folder synced.
  * Whoever reads sees the old bytes or the new ones, also after a power cut.
  *
+ * Nothing else of this process runs between the steps: whoever holds the answer to a refresh has nothing better to do than to put it in a safe place. It is done
+ * once in the life of a token.
+ *
  * @param at Called between the steps, by tests.
  * @throws `MCPAUTH_STORE_UNAVAILABLE` disk full, read-only, no permission; the old file is untouched.
  */
@@ -54,24 +70,24 @@ export async function replacePrivateFile(
   refuseUnsafeTarget(path)
   const temporary = temporaryName(path)
   try {
-    const handle = await open(temporary, createNew, 0o600)
+    const file = openSync(temporary, createNew, 0o600)
     try {
       // A umask can only have taken bits away, which would leave a file that its owner cannot read.
-      await handle.chmod(0o600)
-      await handle.writeFile(bytes)
+      fchmodSync(file, 0o600)
+      writeFileSync(file, bytes)
       await at?.('temp-written')
-      await handle.sync()
+      fsyncSync(file)
       await at?.('temp-synced')
     } finally {
-      await handle.close()
+      closeSync(file)
     }
-    await rename(temporary, path)
+    renameSync(temporary, path)
     await at?.('renamed')
   } catch (error) {
-    await unlink(temporary).catch(() => undefined)
+    removeQuietly(temporary)
     throw unavailable(`writing ${path}`, error)
   }
-  await syncFolder(dirname(path))
+  syncFolder(dirname(path))
 }
 
 /** A name for a new file beside `path` that nobody can guess; {@link isTemporaryOf} finds what a crash left. */
@@ -194,14 +210,23 @@ function readBounded(file: number, maxBytes: number): Uint8Array {
   return buffer.subarray(0, filled)
 }
 
-async function syncFolder(folder: string): Promise<void> {
-  let handle: FileHandle | undefined
+function syncFolder(path: string): void {
   try {
-    handle = await open(folder, O_RDONLY)
-    await handle.sync()
+    const folder = openSync(path, O_RDONLY)
+    try {
+      fsyncSync(folder)
+    } finally {
+      closeSync(folder)
+    }
   } catch {
     // Not every platform and file system can sync a folder; the record is in place all the same.
-  } finally {
-    await handle?.close()
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // It was never made.
   }
 }
