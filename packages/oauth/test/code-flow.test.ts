@@ -145,6 +145,90 @@ describe('N32: the answer', () => {
   })
 })
 
+describe('whose an answer is', () => {
+  const announcing = { ...server, authorization_response_iss_parameter_supported: true }
+  const foreign = 'it comes from another issuer'
+
+  test.each<[string, Change, string]>([
+    ['N20: with the issuer of another server', (answer) => answer.set('iss', 'https://evil.example'), foreign],
+    ['N21: with its issuer and a slash', (answer) => answer.set('iss', `${paper.issuer}/`), foreign],
+    ['N21: with its issuer in capitals', (answer) => answer.set('iss', paper.issuer.toUpperCase()), foreign],
+    ['N20: with an empty issuer', (answer) => answer.set('iss', ''), foreign],
+    [
+      'N20: with its issuer twice',
+      (answer) => {
+        answer.append('iss', paper.issuer)
+        answer.append('iss', paper.issuer)
+      },
+      foreign
+    ],
+    ['N32: with another state', (answer) => answer.set('state', 'x'.repeat(43)), 'its state is not the one that was sent'],
+    ['N32: without a state', (answer) => answer.delete('state'), 'its state is not the one that was sent'],
+    ['without a code', (answer) => answer.delete('code'), 'it holds no code'],
+    ['with an empty code', (answer) => answer.set('code', ''), 'it holds no code']
+  ])('%s it is refused for that reason, and no code is sent', async (_name, change, reason) => {
+    const { ask, open, sent } = world()
+    await expect(authorizationCode(ask, open(change))).rejects.toMatchObject({
+      code: 'MCPAUTH_LOGIN_FAILED',
+      message: `the answer of the authorization server was refused: ${reason}`
+    })
+    expect(sent).toEqual([])
+  })
+
+  test('N20: its issuer is compared although the server has not announced it, and not demanded then', async () => {
+    const { ask, open } = world()
+    await expect(
+      authorizationCode(
+        ask,
+        open((answer) => answer.set('iss', paper.issuer))
+      )
+    ).resolves.toHaveProperty('access_token')
+    await expect(authorizationCode(ask, open())).resolves.toHaveProperty('access_token')
+  })
+
+  test('N20: where the server has announced it, an answer without is refused, whatever else it says', async () => {
+    const { ask, open, sent } = world({ authorizationServer: announcing })
+    const reason = 'the answer of the authorization server was refused: it does not say its issuer, as the server announced'
+    await expect(authorizationCode(ask, open())).rejects.toMatchObject({ message: reason })
+    const failed: Change = (answer) => {
+      answer.delete('code')
+      answer.set('error', 'access_denied')
+    }
+    await expect(authorizationCode(ask, open(failed))).rejects.toMatchObject({ message: reason })
+    expect(sent).toEqual([])
+    await expect(
+      authorizationCode(
+        ask,
+        open((answer) => answer.set('iss', paper.issuer))
+      )
+    ).resolves.toHaveProperty('access_token')
+  })
+
+  test('N22: an error is shown in the server’s words, made safe, and nothing of it when another issuer says it', async () => {
+    const { ask, open, sent } = world()
+    const failed =
+      (iss?: string): Change =>
+      (answer) => {
+        answer.delete('code')
+        answer.set('error', 'access_denied')
+        answer.set('error_description', 'not\u001b[2J you')
+        if (iss !== undefined) answer.set('iss', iss)
+      }
+    await expect(authorizationCode(ask, open(failed(paper.issuer)))).rejects.toMatchObject({
+      code: 'MCPAUTH_LOGIN_FAILED',
+      message: expect.stringMatching(/^the authorization server refused: access_denied, not.*you$/)
+    })
+    const strange = await authorizationCode(ask, open(failed('https://evil.example'))).catch((reason: unknown) => reason)
+    expect(strange).toMatchObject({ message: `the answer of the authorization server was refused: ${foreign}` })
+    const bare: Change = (answer) => {
+      answer.delete('code')
+      answer.set('error', 'access_denied')
+    }
+    await expect(authorizationCode(ask, open(bare))).rejects.toMatchObject({ message: 'the authorization server refused: access_denied' })
+    expect(sent).toEqual([])
+  })
+})
+
 describe('a login that does not heed its signal', () => {
   const hanging: OpenLogin = { redirectUri: 'http://127.0.0.1:9/callback', ask: () => new Promise(() => undefined) }
 
