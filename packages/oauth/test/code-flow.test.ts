@@ -145,6 +145,12 @@ describe('N32: the answer', () => {
   })
 })
 
+test.each([undefined, paper.mcp])('N23: the code exchange carries the resource %s, and none where there is none', async (resource) => {
+  const { ask, open, sent } = world({ resource })
+  await authorizationCode(ask, open())
+  expect(sent.map(({ form }) => form.get('resource'))).toEqual([resource ?? null])
+})
+
 describe('whose an answer is', () => {
   const announcing = { ...server, authorization_response_iss_parameter_supported: true }
   const foreign = 'it comes from another issuer'
