@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Login } from '../src/login.ts'
-import { approving, keyOf, type Scene, scene } from './small-servers.ts'
+import { approving, demand, keyOf, type Scene, scene } from './small-servers.ts'
 
 /** A refresh is answered with this error. */
 function refuseRefreshes({ as }: Scene, error: string): void {
@@ -76,11 +76,7 @@ test('N29, T19: a wider token that another process has got is taken, and nobody 
   await world.tokensWith().login()
   const [one, other] = [world.fetchWith(world.tokensWith()), world.fetchWith(world.tokensWith())]
   expect([await world.post(one), await world.post(other)]).toEqual([200, 200])
-  world.mcp.overrides.set('/mcp', ({ headers }) => {
-    const words = world.as.scopes.get(headers.authorization?.replace('Bearer ', '') ?? '')?.split(' ')
-    if (!words || words.includes('write')) return undefined
-    return { status: 403, headers: { 'www-authenticate': 'Bearer error="insufficient_scope", scope="write"' } }
-  })
+  demand(world, 'write')
   expect(await world.post(one)).toBe(200)
   expect(world.login.asked).toHaveLength(2)
   expect(await world.post(other)).toBe(200)
@@ -95,11 +91,7 @@ test('N29: a stored token that lacks the scope, too, is no help: a person is ask
   const fetch = world.fetchWith(world.tokensWith())
   expect(await world.post(fetch)).toBe(200)
   await world.tokensWith().login({ scope: 'read list' })
-  world.mcp.overrides.set('/mcp', ({ headers }) => {
-    const words = world.as.scopes.get(headers.authorization?.replace('Bearer ', '') ?? '')?.split(' ')
-    if (!words || words.includes('write')) return undefined
-    return { status: 403, headers: { 'www-authenticate': 'Bearer error="insufficient_scope", scope="write"' } }
-  })
+  demand(world, 'write')
   expect(await world.post(fetch)).toBe(200)
   expect(world.login.asked).toHaveLength(3)
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { clientCredentials } from '../src/index.ts'
 import { challengedScope, scopeCovers, scopeUnion, scopeWords, selectScope } from '../src/scope-selection.ts'
-import { keyOf, type Scene, scene } from './small-servers.ts'
+import { demand, keyOf, scene } from './small-servers.ts'
 
 const nothing = { option: undefined, challenged: undefined, resourceScopes: undefined, serverScopes: undefined, wantsRefresh: true }
 
@@ -31,16 +31,6 @@ test('N27: offline_access comes with prompt=consent, without which OpenID provid
   await world.tokensWith().login()
   expect(Object.fromEntries(world.login.asked[0]?.searchParams ?? [])).toMatchObject({ scope: 'offline_access', prompt: 'consent' })
 })
-
-/** The resource wants `scope` in a token from now on. */
-function demand({ as, mcp }: Scene, scope: string): void {
-  mcp.overrides.set('/mcp', ({ headers }) => {
-    const token = headers.authorization?.replace('Bearer ', '') ?? ''
-    const words = as.scopes.get(token)?.split(' ')
-    if (!words || scope.split(' ').every((word) => words.includes(word))) return undefined
-    return { status: 403, headers: { 'www-authenticate': `Bearer error="insufficient_scope", scope="${scope}"` } }
-  })
-}
 
 test('N28, N29: a 403 insufficient_scope asks for what was requested before and what is challenged, without a refresh', async () => {
   await using world = await scene()

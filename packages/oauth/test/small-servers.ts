@@ -258,3 +258,13 @@ export async function scene(change?: (answer: URLSearchParams) => void): Promise
 export function keyOf(mcp: { url: string }): { kind: 'server'; url: string } {
   return { kind: 'server', url: mcp.url }
 }
+
+/** The resource wants `scope` in a token from now on. */
+export function demand({ as, mcp }: Scene, scope: string): void {
+  mcp.overrides.set('/mcp', ({ headers }) => {
+    const token = headers.authorization?.replace('Bearer ', '') ?? ''
+    const words = as.scopes.get(token)?.split(' ')
+    if (!words || scope.split(' ').every((word) => words.includes(word))) return undefined
+    return { status: 403, headers: { 'www-authenticate': `Bearer error="insufficient_scope", scope="${scope}"` } }
+  })
+}

@@ -1,7 +1,7 @@
-import { accessSync, chmodSync, closeSync, constants, fsyncSync, linkSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { accessSync, chmodSync, closeSync, constants, fsyncSync, linkSync, openSync, writeSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
-import { createNew, identityOf, lstatOf, systemCode, temporaryName, unavailable, unsafe } from './private-file.ts'
+import { createNew, identityOf, lstatOf, removeQuietly, systemCode, temporaryName, unavailable, unsafe } from './private-file.ts'
 
 type Sqlite = typeof import('node:sqlite')
 
@@ -103,14 +103,6 @@ function ensureGuard(path: string): void {
     if (systemCode(error) !== 'EEXIST' && !lstatOf(path)) throw unavailable(`making ${path}`, error)
   } finally {
     removeQuietly(temporary)
-  }
-}
-
-function removeQuietly(path: string): void {
-  try {
-    unlinkSync(path)
-  } catch {
-    // It was never made.
   }
 }
 

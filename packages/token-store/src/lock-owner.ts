@@ -1,7 +1,7 @@
-import { closeSync, constants, openSync, readFileSync, readlinkSync, readSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, readlinkSync, readSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Holder } from './lock-timeout.ts'
-import { createNew } from './private-file.ts'
+import { createNew, removeQuietly } from './private-file.ts'
 
 /** Who made a `.lock`, on disk beside it as `.owner`. It says enough to prove that its process is dead. */
 export interface LockOwner extends Holder {
@@ -34,14 +34,6 @@ export function writeOwner(path: string, owner: LockOwner): void {
     writeSync(file, JSON.stringify(owner))
   } finally {
     closeSync(file)
-  }
-}
-
-function removeQuietly(path: string): void {
-  try {
-    unlinkSync(path)
-  } catch {
-    // The first holder finds none.
   }
 }
 

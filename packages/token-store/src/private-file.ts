@@ -223,10 +223,11 @@ function syncFolder(path: string): void {
   }
 }
 
-function removeQuietly(path: string): void {
+/** Removes a file that may not be there, or may not be removed. */
+export function removeQuietly(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // It was never made.
+    // It was never made, or somebody else was faster.
   }
 }
