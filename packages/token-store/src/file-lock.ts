@@ -86,9 +86,9 @@ export function fileLock(options: FileLockOptions = {}): FileLock {
     publish('mcpauth:lock:warning', { problem, ...facts })
   }
 
-  function prepare(key: StoreKey): string {
+  function prepare(name: string): string {
     if (root === undefined) throw noRoot()
-    const stem = join(root, storeFileName(key))
+    const stem = join(root, name)
     ensureFolderOf(root, stem, (folder, mode) =>
       publish('mcpauth:store:warning', { problem: 'wide-mode', path: folder, mode: mode.toString(8) })
     )
@@ -109,7 +109,7 @@ export function fileLock(options: FileLockOptions = {}): FileLock {
     const described = describeKey(key)
     const name = storeFileName(key)
     refuseReentry(turns, name, described)
-    const stem = prepare(key)
+    const stem = prepare(name)
     const untilMs = monotonicMs() + transact.deadlineMs
     const leave = await turns.enter(name, transact.deadlineMs, transact.waiter)
     if (!leave) throw lockTimeout(described, transact.deadlineMs, readOwner(`${stem}.owner`))

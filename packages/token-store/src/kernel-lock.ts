@@ -40,9 +40,7 @@ function tryTake(sqlite: Sqlite, path: string): KernelLock | undefined {
   ensureGuard(path)
   const identity = checkedIdentity(path)
   // mode=rw never creates: a database of zero bytes would write a journal at every lock.
-  const url = pathToFileURL(path)
-  url.searchParams.set('mode', 'rw')
-  const database = lockDatabase(sqlite, url, path)
+  const database = lockDatabase(sqlite, new URL('?mode=rw', pathToFileURL(path)), path)
   if (!database) return undefined
   const intact = (): boolean => {
     const stat = lstatOf(path)

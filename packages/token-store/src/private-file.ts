@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import {
   type BigIntStats,
   closeSync,
@@ -92,12 +92,12 @@ export async function replacePrivateFile(
 
 /** A name for a new file beside `path` that nobody can guess; {@link isTemporaryOf} finds what a crash left. */
 export function temporaryName(path: string): string {
-  return `${path}.${randomBytes(8).toString('hex')}.tmp`
+  return `${path}.${randomUUID()}.tmp`
 }
 
 /** Whether `name` is a temporary file of the record, lock or guard whose names begin with `stem`. */
 export function isTemporaryOf(stem: string, name: string): boolean {
-  return name.startsWith(`${stem}.`) && /\.[0-9a-f]{16}\.tmp$/.test(name)
+  return name.startsWith(`${stem}.`) && /\.[0-9a-f-]{36}\.tmp$/.test(name)
 }
 
 /** Whether a file or folder belongs to this user, or to root. Always true where there are no owners. */

@@ -276,9 +276,9 @@ test('T8: what a dead holder left half written goes with its lock, and stays whi
   const root = temporaryFolder()
   const lock = fileLock({ root, probe: kernel().probe })
   const [half, other, folder] = [
-    `${name}.json.0123456789abcdef.tmp`,
-    `0${name.slice(1)}0.json.0123456789abcdef.tmp`,
-    `${name}.x.0123456789abcdef.tmp`
+    `${name}.json.01234567-89ab-4cde-8f01-23456789abcd.tmp`,
+    `0${name.slice(1)}0.json.01234567-89ab-4cde-8f01-23456789abcd.tmp`,
+    `${name}.x.01234567-89ab-4cde-8f01-23456789abcd.tmp`
   ]
   for (const file of [half, other]) writeFileSync(join(root, file), '')
   mkdirSync(join(root, folder))

@@ -250,7 +250,7 @@ test('what a crashed holder left half written is swept up by the next one; files
   const root = temporaryFolder()
   const holder = startChild({ root, key, action: 'count', fault: { point: 'temp-written', and: 'SIGKILL' } })
   await holder.ended
-  const other = `${'0'.repeat(64)}.json.0123456789abcdef.tmp`
+  const other = `${'0'.repeat(64)}.json.01234567-89ab-4cde-8f01-23456789abcd.tmp`
   writeFileSync(join(root, other), '')
   expect(readdirSync(root).filter((file) => file.endsWith('.tmp'))).toHaveLength(2)
   await fileLock({ root }).hold(key, async () => undefined, { deadlineMs: 1_000 })

@@ -161,7 +161,7 @@ describe('T11: what could be planted', () => {
     const { createNew, temporaryName } = await import('../src/private-file.ts')
     const root = temporaryFolder()
     expect(temporaryName(root)).not.toBe(temporaryName(root))
-    expect(temporaryName('x')).toMatch(/^x\.[0-9a-f]{16}\.tmp$/)
+    expect(temporaryName('x')).toMatch(/^x\.[0-9a-f-]{36}\.tmp$/)
     const { openSync } = await import('node:fs')
     const target = join(root, 'target')
     symlinkSync(target, join(root, 'link'))

@@ -235,7 +235,7 @@ describe('a lock without a word', () => {
       expect.objectContaining({ code: 'MCPAUTH_STORE_UNSAFE', message: expect.stringContaining('is not empty') })
     )
     const [aside] = readdirSync(folder) as [string]
-    expect(aside).toMatch(/^x\.lock\.[0-9a-f]{16}\.tmp$/)
+    expect(aside).toMatch(/^x\.lock\.[0-9a-f-]{36}\.tmp$/)
     expect(readdirSync(join(folder, aside))).toEqual(['somebody-s'])
   })
 })

@@ -160,7 +160,7 @@ test.skipIf(process.platform !== 'linux')('no file stays open behind a read or a
 
 test('a temporary file is known as one by its name, and belongs to one stem', () => {
   const name = temporaryName('abc.json')
-  expect(name).toMatch(/^abc\.json\.[0-9a-f]{16}\.tmp$/)
+  expect(name).toMatch(/^abc\.json\.[0-9a-f-]{36}\.tmp$/)
   expect(temporaryName('abc.json')).not.toBe(name)
   expect(isTemporaryOf('abc', name)).toBe(true)
   for (const other of ['abc.json', `x.${name}`, `abcd${name.slice(3)}`, `${name}.x`, `${name.slice(0, -5)}.tmp`, 'abc.json.tmp', 'abc'])
