@@ -1,6 +1,6 @@
-// Changes the code in thousands of small ways, one at a time, and looks which of them no test notices.
+// Changes the code in thousands of small ways, one at a time, and looks which of them no test of the same package notices.
 //   ./dev mutation                                     all of core, refresh-on-401, token-store and oauth, in a clone: over an hour
-//   ./dev mutation packages/oauth/src/refresh.ts …     some files
+//   ./dev mutation packages/oauth/src/refresh.ts …     some files, or packages: packages/core
 //   ./dev mutation --here …                            in this work tree, which must be clean
 //   MCPAUTH_MUTATION_TESTS='packages/oauth/test/refresh-once.test.ts'   only those tests, as globs
 import { execFileSync, spawn } from 'node:child_process'
@@ -25,6 +25,14 @@ interface Report {
   files: Record<string, { source: string; mutants: Mutant[] }>
 }
 
+interface Tally {
+  killed: number
+  of: number
+  unexplained: number
+}
+
+const packages = ['refresh-on-401', 'token-store', 'core', 'oauth'] as const
+
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { here: { type: 'boolean', default: false } } })
 const root = join(import.meta.dirname, '..', '..')
 process.exitCode = (values.here ? await inPlace() : await inClone()) ? 0 : 1
@@ -47,18 +55,34 @@ async function inClone(): Promise<boolean> {
 }
 
 async function mutate(folder: string): Promise<boolean> {
-  const only = positionals.length > 0 ? ['--mutate', positionals.map((path) => relative(root, path)).join(',')] : []
+  const total: Tally = { killed: 0, of: 0, unexplained: 0 }
+  for (const name of packages) {
+    const wanted = positionals.map((path) => relative(root, path)).filter((path) => path.startsWith(`packages/${name}`))
+    if (positionals.length > 0 && wanted.length === 0) continue
+    const { killed, of, unexplained } = judge(await mutatePackage(folder, name, wanted))
+    total.killed += killed
+    total.of += of
+    total.unexplained += unexplained
+  }
+  console.log(`${score(total.killed, total.of)} in all: ${total.killed} of ${total.of} killed, ${total.unexplained} survivors unexplained`)
+  return total.unexplained === 0
+}
+
+async function mutatePackage(folder: string, name: string, wanted: readonly string[]): Promise<Report> {
+  const all = `packages/${name}/src/**/*.ts`
+  const sources = wanted.length === 0 || wanted.includes(`packages/${name}`) ? [all, '!**/index.ts'] : wanted
+  const env = { MCPAUTH_MUTATION_TESTS: `packages/${name}/test/**/*.test.ts`, ...process.env }
   const status = await new Promise((settle, fail) => {
-    const stryker = spawn('./dev', ['exec', 'stryker', 'run', ...only], { cwd: folder, stdio: 'inherit' })
+    const stryker = spawn('./dev', ['exec', 'stryker', 'run', '--mutate', sources.join(',')], { cwd: folder, stdio: 'inherit', env })
     stryker.on('error', fail).on('close', settle)
   })
   if (status !== 0) throw new Error(`stryker ended with ${status}`)
-  return judge(JSON.parse(readFileSync(join(folder, '.artifacts', 'mutation.json'), 'utf8')))
+  return JSON.parse(readFileSync(join(folder, '.artifacts', 'mutation.json'), 'utf8'))
 }
 
 /** Prints a line per file and every survivor that nobody has explained. */
-function judge({ files }: Report): boolean {
-  const all = { killed: 0, of: 0, unexplained: 0 }
+function judge({ files }: Report): Tally {
+  const all: Tally = { killed: 0, of: 0, unexplained: 0 }
   for (const [file, { source, mutants }] of Object.entries(files).toSorted()) {
     const tried = mutants.filter(({ status }) => ['Killed', 'Timeout', 'Survived', 'NoCoverage'].includes(status))
     const survivors = tried.filter(({ status }) => status === 'Survived' || status === 'NoCoverage')
@@ -72,8 +96,7 @@ function judge({ files }: Report): boolean {
     for (const mutant of unexplained)
       console.log(`       ${mutant.location.start.line}: ${line(textAt(source, mutant))}  →  ${line(mutant.replacement ?? '')}`)
   }
-  console.log(`${score(all.killed, all.of)} in all: ${all.killed} of ${all.of} killed, ${all.unexplained} survivors unexplained`)
-  return all.unexplained === 0
+  return all
 }
 
 function isExplained(file: string, from: string, to: string): boolean {
