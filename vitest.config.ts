@@ -10,6 +10,7 @@ export default defineConfig({
   test: {
     // 2 cores, and tests that start processes of their own.
     maxWorkers: 2,
+    globalSetup: fileURLToPath(new URL('vitest.temporary.ts', import.meta.url)),
     projects: [
       { test: { name: 'packages', include: ['packages/*/test/**/*.test.ts'], ...common } },
       { test: { name: 'tests', include: ['tests/**/*.test.ts'], ...common } },
