@@ -1,7 +1,10 @@
 // A user's code in a project of its own: every package is imported, and one request goes through the layers.
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { withBearer } from '@mcpauth/bearer-env'
 import { authFetch, McpAuthError } from '@mcpauth/core'
 import { withHeaders } from '@mcpauth/header-injector'
@@ -17,7 +20,11 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 const everything = [browserLogin, oauthTokens, withMtls, withRefreshOn401, withSignature, withWebBotAuth, withSigV4, fileStore, memoryStore]
 for (const factory of everything) assert.equal(typeof factory, 'function')
 
-const server = createServer((request, response) => response.end(JSON.stringify(request.headers)))
+const server = createServer((request, response) => {
+  if (request.url !== '/token') return response.end(JSON.stringify(request.headers))
+  response.setHeader('Content-Type', 'application/json')
+  return response.end(JSON.stringify({ access_token: 'from-the-helper', token_type: 'Bearer', expires_in: 3600 }))
+})
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
 const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`)
 
@@ -36,5 +43,22 @@ assert.throws(
   () => withOAuth('http://mcp.example.com/mcp'),
   (error) => McpAuthError.is(error) && error.code === 'MCPAUTH_INSECURE_URL'
 )
+
+// The helper process is a file of its own beside the package's code.
+const root = mkdtempSync(join(tmpdir(), 'mcpauth-packed-'))
+try {
+  const store = fileStore({ root })
+  const record = { access_token: 'used-up', refresh_token: 'once', token_type: 'Bearer', expires_at_unix: 1, generation: 1 }
+  await store.transact({ kind: 'server', url: url.href }, (held) => held.write(record), { deadlineMs: 10_000 })
+  const isolated = oauthTokens(url, {
+    store,
+    refreshIsolation: 'process',
+    tokenUrl: new URL('/token', url).href,
+    client: { clientId: 'packed' }
+  })
+  assert.equal((await isolated.current())?.value, 'from-the-helper')
+} finally {
+  rmSync(root, { recursive: true, force: true })
+}
 await fetch[Symbol.asyncDispose]()
 server.close()
