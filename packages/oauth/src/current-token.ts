@@ -75,8 +75,9 @@ export function currentToken(settings: Settings, { refreshes, authorizer, errors
 
   async function readFirst(): Promise<AccessToken | undefined> {
     const record = await readOurs()
+    // A login or a logout meanwhile knows better.
+    if (record && !loaded) hold(record, 'stored')
     loaded = true
-    if (record && !held) hold(record, 'stored')
     if (held) loadAhead()
     return await current()
   }

@@ -104,6 +104,17 @@ describe('the first read', () => {
     }
   }
 
+  test('T18: that a logout overtakes does not bring the token back', async () => {
+    const { store, slow, answer } = slowRead()
+    const { tokens } = await sourceWith(tenMinutes(), { store })
+    slow()
+    const first = tokens.current()
+    await tokens.logout()
+    answer()
+    expect(await first).toBeUndefined()
+    expect(tokens.current()).toBeUndefined()
+  })
+
   test('that a login overtakes does not bring the old token back', async () => {
     const { store, slow, answer } = slowRead()
     const { tokens } = await sourceWith(tenMinutes(), { store })
