@@ -1,7 +1,9 @@
-import type { TokenRecord, TokenStore } from '@mcpauth/core'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { AccessToken, TokenRecord, TokenStore } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { type PaperAnswer, type PaperSource, paperGrant, paperRecord, paperSource, type RecordChange } from './paper-servers.ts'
+import { generateDpopJwk } from '../src/dpop.ts'
+import { type PaperAnswer, type PaperSource, paper, paperGrant, paperRecord, paperSource, type RecordChange } from './paper-servers.ts'
 
 const startMs = 1_700_000_000_000
 /** As a record says when its token ends. */
@@ -186,6 +188,19 @@ describe('ahead of its end a token', () => {
     }
   })
 
+  test('T13: whose renewal fails is told of with the code of the failure and no secret', async () => {
+    const told: unknown[] = []
+    const listener = (message: unknown): void => void told.push(message)
+    subscribe('mcpauth:request:refused', listener)
+    onTestFinished(() => void unsubscribe('mcpauth:request:refused', listener))
+    const { tokens, clock } = await usedSource(tenMinutes(), {}, ({ form }) => (isRefresh(form) ? no(500) : undefined))
+    clock.ms = startMs + 550_000
+    await tokens.current()
+    await settled()
+    expect(told).toEqual([expect.objectContaining({ server: paper.mcp, code: 'MCPAUTH_OAUTH_RESPONSE' })])
+    expect(JSON.stringify(told)).not.toMatch(/stored-(access|refresh)/)
+  })
+
   test('is tried again only ten seconds later, too, where it was found that it must not be refreshed', async () => {
     const { tokens, clock, counts } = await usedSource(tenMinutes(), { client: { clientId: 'another' } })
     for (let request = 0; request < 3; request += 1) {
@@ -368,6 +383,17 @@ describe('what is known about a token in use', () => {
     await source.tokens.login()
     expect(await source.refuse(await source.tokens.current(), refusal)).toMatchObject({ origin: 'refreshed' })
   })
+})
+
+test('N38: a token that is bound to a key goes with a proof of it, whose clock is the source’s', async () => {
+  const { tokens } = await sourceWith({ ...tenMinutes(), token_type: 'DPoP', dpop_key: generateDpopJwk() }, { dpop: true })
+  const headers = tokens.authorize?.((await tokens.current()) as AccessToken, {
+    method: 'POST',
+    url: new URL('https://mcp.example.com/mcp')
+  })
+  expect(headers?.authorization).toBe('DPoP stored-access')
+  const [, payload] = headers?.dpop?.split('.') ?? []
+  expect(JSON.parse(Buffer.from(payload ?? '', 'base64url').toString())).toMatchObject({ iat: startMs / 1000, htm: 'POST' })
 })
 
 describe('keepFresh', () => {
