@@ -89,7 +89,12 @@ export function currentToken(settings: Settings, { refreshes, authorizer, errors
 
   async function readOurs(): Promise<TokenRecord | undefined> {
     const record = await store.read(key)
-    return record && (settings.grant?.seed === undefined || (await isOurs(record))) ? record : undefined
+    return record && (await isOfSecret(record)) ? record : undefined
+  }
+
+  /** Where tokens come from a secret, whether these come from the one that there is now. */
+  async function isOfSecret(record: TokenRecord): Promise<boolean> {
+    return settings.grant?.seed === undefined || (await isOurs(record))
   }
 
   async function isOurs(record: TokenRecord): Promise<boolean> {
@@ -127,7 +132,10 @@ export function currentToken(settings: Settings, { refreshes, authorizer, errors
 
   /** With the stored endpoint and client, without discovery. */
   async function renewAhead(stale: HeldToken): Promise<AccessToken | undefined> {
-    if (stale.record.refresh_token !== undefined) return taken(await refreshes.refresh(stale.token, isOurs))
+    if (stale.record.refresh_token !== undefined) {
+      const outcome = await refreshes.refresh(stale.token, isOurs)
+      if (outcome.kind !== 'adopted' || (await isOfSecret(outcome.record))) return taken(outcome)
+    }
     const { grant } = settings
     if (!grant) return undefined
     const { authorizeByGrant } = await authorizer()

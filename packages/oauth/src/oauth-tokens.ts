@@ -140,7 +140,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     const held = inUse.held()
     if (held && held.token.value !== stale?.value && scopeCovers(held.token.scopes, words)) return held.token
     if (scopeCovers(stale?.scopes, words)) throw errors.stepUpRequired(wanted, 'refuses a token that has every scope it asks for')
-    const stored = await store.read(key)
+    const stored = await inUse.readOurs()
     if (stored?.access_token && stored.access_token !== stale?.value && scopeCovers(scopeWords(stored.scope), words)) {
       return inUse.hold(stored, 'stored') as AccessToken
     }

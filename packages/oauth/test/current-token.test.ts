@@ -274,6 +274,16 @@ describe('ahead of its end a token', () => {
     }
   )
 
+  test('T2: is not replaced by one of another secret that another process has got: its own secret is asked', async () => {
+    const grant = paperGrant(async () => ({}), { seed: async () => 'mine' })
+    const source = await usedSource(tenMinutes({ seed: 'mine' }), { grant })
+    await source.put(tenMinutes({ access_token: 'theirs', seed: 'another', generation: 2, expires_at_unix: inSeconds(1_200) }))
+    source.clock.ms = startMs + 540_000
+    await source.tokens.current()
+    await settled()
+    expect(source.tokens.current()).toMatchObject({ value: 'granted-1', generation: 3 })
+  })
+
   test('is not taken for another when a grant finds what another process has got', async () => {
     const grant = paperGrant(async () => ({}))
     const source = await usedSource(tenMinutes({ refresh_token: undefined }), { grant })

@@ -320,6 +320,13 @@ describe('N28, N29: a scope that is missing', () => {
     expect(source.visited).toHaveLength(1)
   })
 
+  test('T2: is not found in the token of another secret', async () => {
+    const grant = paperGrant(async () => ({}), { seed: async () => 'mine' })
+    const source = await sourceWith(paperRecord({ scope: 'read', seed: 'mine' }), { grant })
+    await source.put(paperRecord({ access_token: 'theirs', scope: 'read write', seed: 'another', generation: 2 }))
+    expect(await source.refuse(source.held, missing('write'))).toMatchObject({ value: 'granted-1' })
+  })
+
   test('that the challenge does not name is none: what was requested is asked for once more', async () => {
     const source = await sourceWith(paperRecord(), { scope: 'read' })
     await source.refuse(source.held, missing(undefined))
