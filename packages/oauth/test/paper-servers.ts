@@ -182,6 +182,27 @@ export function paperRecord(more: RecordChange = {}): TokenRecord {
   } as TokenRecord
 }
 
+/** A person who is not done until the test says so. */
+export function slowPerson(): { login: Login; asked: Promise<void>; signals: (AbortSignal | undefined)[]; approve: () => void } {
+  const asked = Promise.withResolvers<void>()
+  const approved = Promise.withResolvers<void>()
+  const signals: (AbortSignal | undefined)[] = []
+  return {
+    asked: asked.promise,
+    approve: approved.resolve,
+    signals,
+    login: async () => ({
+      redirectUri: 'http://127.0.0.1:9/callback',
+      ask: async (_url, state, signal) => {
+        signals.push(signal)
+        asked.resolve()
+        await approved.promise
+        return new URLSearchParams({ code: 'the-code', state })
+      }
+    })
+  }
+}
+
 /** A grant that does as it is told, and counts. */
 export function paperGrant(run: () => Promise<unknown>, properties: Partial<Grant> = {}): Grant & { times: number } {
   const grant = Object.assign(

@@ -1,8 +1,7 @@
 import type { AccessToken, Refusal, TokenRecord } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { describe, expect, test } from 'vitest'
-import type { Login } from '../src/login.ts'
-import { type PaperSource, paper, paperGrant, paperRecord, paperSource } from './paper-servers.ts'
+import { type PaperSource, paper, paperGrant, paperRecord, paperSource, slowPerson } from './paper-servers.ts'
 
 const startMs = 1_700_000_000_000
 const inSeconds = (seconds: number): number => startMs / 1000 + seconds
@@ -40,27 +39,6 @@ function moveMetadata({ documents }: PaperSource): void {
   const usual = 'https://mcp.example.com/.well-known/oauth-protected-resource/mcp'
   documents[elsewhere] = documents[usual]
   documents[usual] = { resource: paper.mcp, authorization_servers: ['https://old.example.com'] }
-}
-
-/** A person who is not done until the test says so. */
-function slowPerson(): { login: Login; asked: Promise<void>; signals: (AbortSignal | undefined)[]; approve: () => void } {
-  const asked = Promise.withResolvers<void>()
-  const approved = Promise.withResolvers<void>()
-  const signals: (AbortSignal | undefined)[] = []
-  return {
-    asked: asked.promise,
-    approve: approved.resolve,
-    signals,
-    login: async () => ({
-      redirectUri: 'http://127.0.0.1:9/callback',
-      ask: async (_url, state, signal) => {
-        signals.push(signal)
-        asked.resolve()
-        await approved.promise
-        return new URLSearchParams({ code: 'the-code', state })
-      }
-    })
-  }
 }
 
 describe('a refusal that asks for a nonce', () => {
