@@ -9,7 +9,7 @@ import type { Grant, GrantRequest } from './grants/grant.ts'
 import type { Login, OpenLogin } from './login.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
 import { checkRedirectUri } from './registered-redirect.ts'
-import { scopeCovers, scopeWords } from './scope-selection.ts'
+import { scopeCovers, scopeUnion, scopeWords } from './scope-selection.ts'
 import type { HeldSession } from './session-store.ts'
 import type { TokenResponse } from './token-response.ts'
 
@@ -174,10 +174,12 @@ export async function authorizeByGrant(
 }
 
 /** Whether what is stored makes asking needless: another process was faster. */
-function isEnough(record: TokenRecord | undefined, { stale, addedScope }: AuthorizationWish, nowMs: number): boolean {
+function isEnough(record: TokenRecord | undefined, { stale, addedScope, scope }: AuthorizationWish, nowMs: number): boolean {
   if (!record?.access_token || record.access_token === stale?.value) return false
   if (record.expires_at_unix !== undefined && record.expires_at_unix * 1000 <= nowMs) return false
-  return scopeCovers(scopeWords(record.scope), scopeWords(addedScope))
+  // Where somebody has asked for that scope and was granted less, to ask again would bring no more.
+  const askedFor = scopeUnion(record.requested_scope, record.scope)
+  return scopeCovers(scopeWords(record.scope), scopeWords(addedScope)) && scopeCovers(scopeWords(askedFor), scopeWords(scope))
 }
 
 /** Tokens of another secret than the one there is now are somebody else's. */

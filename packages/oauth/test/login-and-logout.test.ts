@@ -3,7 +3,7 @@ import type { AccessToken, TransactOptions } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Login } from '../src/login.ts'
-import { paper, paperGrant, paperRecord, paperSource, slowPerson } from './paper-servers.ts'
+import { type PaperAnswer, paper, paperGrant, paperRecord, paperSource, slowPerson } from './paper-servers.ts'
 
 const nobody = { login: undefined } as never
 const isRefresh = (form: URLSearchParams): boolean => form.get('grant_type') === 'refresh_token'
@@ -95,6 +95,22 @@ describe('login()', () => {
     const statuses = await Promise.all([source.tokens.login({ scope: 'a' }), source.tokens.login({ scope: 'a' })])
     expect(statuses).toEqual([expect.objectContaining({ scope: 'a' }), expect.objectContaining({ scope: 'a' })])
     expect(source.visited).toHaveLength(1)
+  })
+
+  test('at once with one for another scope asks for both, one after the other', async () => {
+    const source = paperSource()
+    const statuses = await Promise.all(['a', 'b'].map((scope) => source.tokens.login({ scope })))
+    expect(source.visited.map(({ searchParams }) => searchParams.get('scope')).toSorted()).toEqual(['a', 'b'])
+    expect(statuses[1]).toMatchObject({ generation: 2 })
+  })
+
+  test('T19: at once with that of another process for the same scope asks once, also where less was granted', async () => {
+    const answer: PaperAnswer = ({ form }) =>
+      form.get('code') ? Response.json({ access_token: 'one-for-both', token_type: 'bearer', scope: 'a' }) : undefined
+    const one = paperSource({}, answer)
+    const other = paperSource({ store: one.store }, answer)
+    await Promise.all([one, other].map(({ tokens }) => tokens.login({ scope: 'a b' })))
+    expect([...one.visited, ...other.visited]).toHaveLength(1)
   })
 
   test('T19: asks again after a no, which a request would not', async () => {
