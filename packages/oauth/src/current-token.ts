@@ -5,7 +5,6 @@ import type { Authorizer } from './authorizer.ts'
 import { createFlights } from './flights.ts'
 import { type HeldToken, heldToken } from './held-token.ts'
 import { loadAsking } from './load-asking.ts'
-import type { LoginErrors } from './login-errors.ts'
 import type { Settings } from './options.ts'
 import { loadProtocol } from './protocol.ts'
 import type { RefreshOutcome } from './refresh.ts'
@@ -36,7 +35,6 @@ export interface CurrentToken {
 export interface Renewal {
   refreshes: Refresher
   authorizer: () => Promise<Authorizer>
-  errors: LoginErrors
   bind: TokenHeaders['bind']
 }
 
@@ -46,9 +44,9 @@ const pauseMs = 10_000
 const loadAheadMs = 1_000
 
 /** Makes it for one token source. */
-export function currentToken(settings: Settings, { refreshes, authorizer, errors, bind }: Renewal): CurrentToken {
+export function currentToken(settings: Settings, { refreshes, authorizer, bind }: Renewal): CurrentToken {
   const { key, store, now } = settings
-  const flights = createFlights<AccessToken>()
+  const flights = createFlights<AccessToken | undefined>()
   let held: HeldToken | undefined
   let loading: Promise<AccessToken | undefined> | undefined
   let loaded = false
@@ -144,7 +142,7 @@ export function currentToken(settings: Settings, { refreshes, authorizer, errors
 
   /** A token that is over is renewed before the request is sent; what cannot be renewed is left to the server's challenge. */
   async function renewExpired(stale: HeldToken): Promise<AccessToken | undefined> {
-    const renewed = flights.join(`expired:${stale.token.generation}`, async () => (await renewAhead(stale)) ?? raise(errors.notRenewable()))
+    const renewed = flights.join(String(stale.token.generation), () => renewAhead(stale))
     try {
       return await renewed.promise
     } catch (error) {
@@ -181,10 +179,6 @@ export function currentToken(settings: Settings, { refreshes, authorizer, errors
   }
 
   return { current, held: () => held, hold, taken, granted, forget, readOurs, idleMs }
-}
-
-function raise(error: Error): never {
-  throw error
 }
 
 function codeOf(error: unknown): string | undefined {

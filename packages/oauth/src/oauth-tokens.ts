@@ -75,7 +75,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   const flights = createFlights<AccessToken>()
   const refreshes = refresher(settings, { send: async (...request) => (await authorizer()).send(...request) })
   const { refresh, isWornOut, unsaved } = refreshes
-  const inUse = currentToken(settings, { refreshes, authorizer, errors, bind })
+  const inUse = currentToken(settings, { refreshes, authorizer, bind })
   const stepUps = stepUpLimit(now)
 
   let authorizing: Authorizer | undefined
@@ -88,14 +88,14 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
   }
 
   function renew(refusal: Refusal, waiter?: AbortSignal): Promise<AccessToken> {
-    const generation = refusal.token?.generation ?? 'none'
+    const generation = refusal.token?.generation
     switch (refusal.cause) {
       case 'nonce':
         // `observe` has kept it; the same token goes with another proof.
         return refusal.token ? Promise.resolve(refusal.token) : Promise.reject(errors.required())
       case 'scope':
         return patiently(
-          flights.join(`scope:${generation}:${challengedScope(refusal.challenges) ?? ''}`, (asking) => stepUp(refusal, asking)),
+          flights.join(`scope:${generation}:${challengedScope(refusal.challenges)}`, (asking) => stepUp(refusal, asking)),
           waiter
         )
       default:
@@ -145,7 +145,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       return inUse.hold(stored, 'stored') as AccessToken
     }
     if (!settings.grant && !settings.login) throw errors.stepUpRequired(wanted, 'asks for a scope that the token does not have')
-    if (!stepUps.spend(settings.resource ?? key.url, words)) {
+    if (!stepUps.spend(words)) {
       throw errors.stepUpRequired(wanted, `still asks for more after ${stepUps.most} attempts`)
     }
     const wish = { challenges, refused: true, addedScope: wanted ?? '', stale }
@@ -169,9 +169,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       signal: given.signal
     }
     forgetNo()
-    const flight = flights.join(`login:${given.scope ?? ''}`, async (asking) =>
-      inUse.granted(await obtain(wish, strategy, asking), 'stored')
-    )
+    const flight = flights.join(`login:${given.scope}`, async (asking) => inUse.granted(await obtain(wish, strategy, asking), 'stored'))
     await waitFor(flight, { waiter: given.signal, personMs: settings.loginTimeoutMs + endingMs, tooLong: errors.tookTooLong })
     return await status()
   }
