@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { AccessToken, TokenRecord, TokenStore } from '@mcpauth/core'
+import { type AccessToken, McpAuthError, type TokenRecord, type TokenStore } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { generateDpopJwk } from '../src/dpop.ts'
@@ -237,12 +237,19 @@ describe('ahead of its end a token', () => {
     expect(counts.locks).toBe(2)
   })
 
-  test('rule 6: is used no more when its refresh shows that the grant is dead', async () => {
-    const { tokens, clock } = await usedSource(tenMinutes(), {}, ({ form }) => (isRefresh(form) ? no(400, 'invalid_grant') : undefined))
+  test.each<[string, string | undefined]>([
+    ['', undefined],
+    [', and a grant from a secret is not asked for another in the background', 'mine']
+  ])('rule 6: is used no more when its refresh shows that the grant is dead%s', async (_name, seed) => {
+    const grant = paperGrant(async () => ({}), { seed: async () => 'mine' })
+    const { tokens, clock } = await usedSource(tenMinutes({ seed }), seed === undefined ? {} : { grant }, ({ form }) =>
+      isRefresh(form) ? no(400, 'invalid_grant') : undefined
+    )
     clock.ms = startMs + 540_000
     await tokens.current()
     await settled()
     expect(tokens.current()).toBeUndefined()
+    expect(grant.times).toBe(0)
   })
 
   test('is replaced by the one that another process has got, without asking anybody', async () => {
@@ -331,6 +338,19 @@ describe('a token that is over', () => {
     const { tokens, clock } = await usedSource(tenMinutes(), {}, answer)
     clock.ms = startMs + 600_000
     expect(await tokens.current()).toBeUndefined()
+  })
+
+  test('and whose grant turns out to need a person is left to the server’s challenge: nobody is asked before', async () => {
+    const grant = paperGrant(async () => ({}), {
+      prepare: async (_ask, asking) => {
+        expect(asking).toBeUndefined()
+        throw new McpAuthError('MCPAUTH_LOGIN_REQUIRED', 'the session is over')
+      }
+    })
+    const { tokens, clock } = await usedSource(tenMinutes({ refresh_token: undefined }), { grant })
+    clock.ms = startMs + 600_000
+    expect(await tokens.current()).toBeUndefined()
+    expect(grant.times).toBe(0)
   })
 
   test('T19: is left to the server’s challenge at once when its refresh token has been refused twice', async () => {

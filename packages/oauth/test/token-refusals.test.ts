@@ -27,7 +27,9 @@ async function sourceWith(
 ): Promise<PaperSource & { held: AccessToken }> {
   const source = paperSource(...given)
   if (record) await source.put(record)
-  return Object.assign(source, { held: (await source.tokens.current()) as AccessToken })
+  const held = (await source.tokens.current()) as AccessToken
+  Object.assign(source.counts, { reads: 0, locks: 0 })
+  return Object.assign(source, { held })
 }
 
 /** Neither a person nor a grant. */
@@ -65,10 +67,11 @@ describe('a token that is refused', () => {
   test.each<[string, AccessToken | undefined]>([
     ['was replaced before', token('older', { generation: 0 })],
     ['was not even sent', undefined]
-  ])('T7: and %s is answered with the one in use', async (_name, stale) => {
-    const { refuse, held, asked } = await sourceWith(paperRecord())
+  ])('T7: and %s is answered with the one in use, without a look at the store', async (_name, stale) => {
+    const { refuse, held, asked, counts } = await sourceWith(paperRecord())
     expect(await refuse(stale)).toBe(held)
     expect(asked).toEqual([])
+    expect(counts).toEqual({ reads: 0, locks: 0 })
   })
 
   test('T17: is not answered with one that is over, from its very end on', async () => {
@@ -191,6 +194,53 @@ describe('a token that is refused', () => {
     expect(source.asked.filter(({ url }) => url.endsWith('/register'))).toHaveLength(times)
   })
 
+  test('and of which nothing is left leads to a login with the registration that there is', async () => {
+    const source = await sourceWith(undefined)
+    await source.tokens.login()
+    await source.tokens.logout()
+    source.asked.length = 0
+    expect(await source.refuse(undefined)).toMatchObject({ origin: 'granted' })
+    expect(source.asked.map(({ url }) => url)).toEqual([`${paper.issuer}/token`])
+  })
+
+  test.each([true, false])(
+    'T18: and was replaced during its refresh by a record without an access token leads to a login (somebody is there: %s)',
+    async (there) => {
+      const store = memoryStore()
+      let replaced = false
+      const source = await sourceWith(
+        undefined,
+        {
+          ...(there ? {} : (nobody as object)),
+          store: {
+            ...store,
+            // A holder whose lock was lost: somebody else writes while the request is under way.
+            transact: (key, work, limits) =>
+              store.transact(
+                key,
+                (held) =>
+                  work({
+                    ...held,
+                    read: async () =>
+                      replaced ? paperRecord({ access_token: undefined, refresh_token: 'theirs', generation: 9 }) : held.read()
+                  }),
+                limits
+              )
+          }
+        },
+        ({ form }) => {
+          replaced = isRefresh(form)
+          return undefined
+        }
+      )
+      await store.transact(paper.key, (held) => held.write(paperRecord()), { deadlineMs: 1_000 })
+      const wanted = source.refuse(token('stored-access'))
+      if (there) await expect(wanted).resolves.toMatchObject({ origin: 'granted' })
+      else await expect(wanted).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+      expect(refreshesSent(source)).toEqual(['stored-refresh'])
+    }
+  )
+
   test('and is dead by a word that elsewhere is about the client keeps its registration', async () => {
     const endpoint = 'https://auth.atlassian.com/oauth/token'
     const source = await sourceWith(undefined, {}, ({ url }) =>
@@ -257,10 +307,11 @@ describe('N28, N29: a scope that is missing', () => {
   test.each<[string, AccessToken | undefined]>([
     ['an older token', token('older', { generation: 0, scopes: [] })],
     ['no token', undefined]
-  ])('in %s is answered with the one in use when that has it, and else asked for', async (_name, stale) => {
+  ])('in %s is answered with the one in use when that has it, without a look at the store, and else asked for', async (_name, stale) => {
     const source = await sourceWith(reading)
     expect(await source.refuse(stale, missing('read'))).toBe(source.held)
     expect(source.visited).toEqual([])
+    expect(source.counts.reads).toBe(0)
     expect(await source.refuse(stale, missing('write'))).toMatchObject({ scopes: ['read', 'write'] })
   })
 
@@ -278,12 +329,12 @@ describe('N28, N29: a scope that is missing', () => {
     expect(source.visited).toEqual([])
   })
 
-  test('is found in the token that another process has got', async () => {
-    const source = await sourceWith(reading)
+  test('is found in the token that another process has got, also where there is nobody to ask', async () => {
+    const source = await sourceWith(reading, nobody)
     await source.put(paperRecord({ access_token: 'theirs', scope: 'read write', generation: 2 }))
     expect(await source.refuse(source.held, missing('write'))).toMatchObject({ value: 'theirs', origin: 'stored' })
     expect(source.tokens.current()).toMatchObject({ value: 'theirs' })
-    expect(source.visited).toEqual([])
+    expect(source.asked).toEqual([])
   })
 
   test.each<[string, TokenRecord, string | undefined]>([
