@@ -7,27 +7,69 @@ export interface Flight<T> {
 
 /** One flight per name: who comes while it is under way gets the same one. */
 export interface Flights<T> {
-  join(name: string, start: (asking: () => void) => Promise<T>): Flight<T>
+  /**
+   * @param start Told when it is abandoned: all who joined with a signal have gone, and nobody joined without one.
+   * @param waiter Of this caller, for a flight that may end when nobody waits for it any more.
+   */
+  join(name: string, start: (asking: () => void, abandoned: AbortSignal) => Promise<T>, waiter?: AbortSignal): Flight<T>
   has(name: string): boolean
 }
 
 /** Makes the register. A flight never ends in an unhandled rejection, also when all who waited have gone. */
 export function createFlights<T>(): Flights<T> {
-  const running = new Map<string, Flight<T>>()
+  const running = new Map<string, { flight: Flight<T>; passengers: Passengers }>()
   return {
     has: (name) => running.has(name),
-    join(name, start) {
+    join(name, start, waiter) {
       const known = running.get(name)
-      if (known) return known
+      if (known && !known.passengers.abandoned.aborted) {
+        known.passengers.board(waiter)
+        return known.flight
+      }
+      const passengers = noPassengers()
+      passengers.board(waiter)
       const { promise: asking, resolve } = Promise.withResolvers<void>()
       const promise = Promise.resolve()
-        .then(() => start(resolve))
-        .finally(() => running.delete(name))
+        .then(() => start(resolve, passengers.abandoned))
+        .finally(() => {
+          // After an abandoned one another may be under way already.
+          if (running.get(name)?.passengers === passengers) running.delete(name)
+          passengers.land()
+        })
       promise.catch(() => undefined)
       const flight = { promise, asking }
-      running.set(name, flight)
+      running.set(name, { flight, passengers })
       return flight
     }
+  }
+}
+
+/** Who is on a flight. */
+interface Passengers {
+  /** Aborted when all have gone. */
+  readonly abandoned: AbortSignal
+  /** Without a signal one stays. */
+  board(waiter: AbortSignal | undefined): void
+  /** Nobody is listened to any more. */
+  land(): void
+}
+
+function noPassengers(): Passengers {
+  const abandoned = new AbortController()
+  const landed = new AbortController()
+  let aboard = 0
+  return {
+    abandoned: abandoned.signal,
+    board(waiter) {
+      const leave = (): void => {
+        aboard -= 1
+        if (aboard === 0) abandoned.abort(waiter?.reason)
+      }
+      aboard += 1
+      if (waiter?.aborted) return leave()
+      waiter?.addEventListener('abort', leave, { signal: landed.signal })
+    },
+    land: () => landed.abort()
   }
 }
 

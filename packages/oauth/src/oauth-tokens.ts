@@ -165,11 +165,15 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
       refused: asked,
       scope: given.scope,
       stale: stored?.access_token === undefined ? undefined : { value: stored.access_token },
-      registerAnew: given.newRegistration === true,
-      signal: given.signal
+      registerAnew: given.newRegistration === true
     }
     forgetNo()
-    const flight = flights.join(`login:${given.scope}`, async (asking) => inUse.granted(await obtain(wish, strategy, asking), 'stored'))
+    // Who gives up ends it only for itself while another waits for the same one.
+    const flight = flights.join(
+      `login:${given.scope}`,
+      async (asking, abandoned) => inUse.granted(await obtain({ ...wish, signal: abandoned }, strategy, asking), 'stored'),
+      given.signal
+    )
     await waitFor(flight, { waiter: given.signal, personMs: settings.loginTimeoutMs + endingMs, tooLong: errors.tookTooLong })
     return await status()
   }

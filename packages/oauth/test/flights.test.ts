@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createFlights, waitFor } from '../src/flights.ts'
 
 const patience = { personMs: 60_000, tooLong: () => new Error('too long') }
@@ -95,4 +95,81 @@ test('who has waited leaves neither a timer nor a listener', async () => {
   await expect(waitFor(hanging, { ...patience, waiter })).rejects.toThrow('gone')
   expect(getEventListeners(waiter, 'abort')).toHaveLength(0)
   expect(vi.getTimerCount()).toBe(0)
+})
+
+describe('a flight that may be abandoned', () => {
+  /** A flight that ends when the test says so, or is abandoned. */
+  function world() {
+    const flights = createFlights<string>()
+    const work = Promise.withResolvers<string>()
+    const signals: AbortSignal[] = []
+    return {
+      flights,
+      signals,
+      land: () => work.resolve('done'),
+      join: (waiter?: AbortSignal) =>
+        flights.join(
+          'a',
+          (_asking, abandoned) => {
+            signals.push(abandoned)
+            return work.promise
+          },
+          waiter
+        )
+    }
+  }
+
+  test('goes on while one of its passengers has not gone', async () => {
+    const { join, signals } = world()
+    const [one, other] = [new AbortController(), new AbortController()]
+    expect(join(one.signal)).toBe(join(other.signal))
+    await Promise.resolve()
+    one.abort(new Error('first'))
+    expect(signals[0]?.aborted).toBe(false)
+    other.abort(new Error('last'))
+    expect(signals[0]?.reason).toMatchObject({ message: 'last' })
+  })
+
+  test.each([0, 1])('goes on while passenger %d has no way of going', async (at) => {
+    const { join, signals } = world()
+    const leaving = new AbortController()
+    for (let passenger = 0; passenger < 2; passenger += 1) join(passenger === at ? undefined : leaving.signal)
+    await Promise.resolve()
+    leaving.abort(new Error('gone'))
+    expect(signals).toHaveLength(1)
+    expect(signals[0]?.aborted).toBe(false)
+  })
+
+  test('is abandoned from the start when its only passenger has gone before', async () => {
+    const { join, signals } = world()
+    join(AbortSignal.abort(new Error('before')))
+    await Promise.resolve()
+    expect(signals[0]?.reason).toMatchObject({ message: 'before' })
+  })
+
+  test('is joined by nobody once it is abandoned: there is another, which is known until it ends', async () => {
+    const { join, signals, land, flights } = world()
+    const leaving = new AbortController()
+    const first = join(leaving.signal)
+    leaving.abort(new Error('gone'))
+    const staying = new AbortController()
+    const second = flights.join('a', () => new Promise(() => undefined), staying.signal)
+    expect(second).not.toBe(first)
+    land()
+    await first.promise
+    expect(signals).toHaveLength(1)
+    expect(join()).toBe(second)
+  })
+
+  test('listens to nobody once it has landed', async () => {
+    const { join, land, signals } = world()
+    const waiter = new AbortController()
+    const flight = join(waiter.signal)
+    expect(getEventListeners(waiter.signal, 'abort')).toHaveLength(1)
+    land()
+    await flight.promise
+    expect(getEventListeners(waiter.signal, 'abort')).toHaveLength(0)
+    waiter.abort()
+    expect(signals[0]?.aborted).toBe(false)
+  })
 })

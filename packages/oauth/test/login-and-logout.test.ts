@@ -145,6 +145,27 @@ describe('login()', () => {
     person.approve()
   })
 
+  test.each<[string, boolean]>([
+    ['has a signal of its own', true],
+    ['waits as long as it takes', false]
+  ])('T19: that is aborted goes on for another that joined it and %s', async (_name, hasSignal) => {
+    const person = slowPerson()
+    const source = paperSource({ login: person.login })
+    const [leaving, staying] = [new AbortController(), new AbortController()]
+    const left = source.tokens.login({ signal: leaving.signal })
+    await person.asked
+    const stays = source.tokens.login(hasSignal ? { signal: staying.signal } : {})
+    // It has joined when its own question to the server is answered.
+    await expect.poll(() => source.asked.filter(({ url }) => url === paper.mcp)).toHaveLength(2)
+    await new Promise(setImmediate)
+    leaving.abort(new Error('enough'))
+    await expect(left).rejects.toThrow('enough')
+    expect(person.signals[0]?.aborted).toBe(false)
+    person.approve()
+    expect(await stays).toMatchObject({ loggedIn: true })
+    expect(person.signals).toHaveLength(1)
+  })
+
   test('that is aborted before it began asks nobody, not even the server', async () => {
     const source = paperSource()
     await expect(source.tokens.login({ signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow()
