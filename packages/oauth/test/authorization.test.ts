@@ -4,7 +4,9 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { authorizeByGrant, authorizeByLogin, loginByGrant } from '../src/authorization.ts'
 import type { AuthorizationContext } from '../src/authorization-context.ts'
 import type { AuthorizationWish } from '../src/authorization-request.ts'
+import type { Grant } from '../src/grants/grant.ts'
 import type { Login } from '../src/login.ts'
+import type { OAuthOptions } from '../src/options.ts'
 import { type PaperAnswer, paper, paperContext, paperGrant } from './paper-servers.ts'
 
 const nowMs = 1_700_000_000_000
@@ -42,6 +44,7 @@ function events(...names: string[]): unknown[] {
 }
 
 const clock = { now: () => nowMs }
+const careless: OAuthOptions = { dangerouslyAllowMissingPkceMetadata: true }
 /** The three ways to a new grant. */
 const ways: [
   string,
@@ -203,7 +206,7 @@ describe('T19: logins of several processes', () => {
   })
 })
 
-describe('a registration that the server has forgotten', () => {
+describe('a registration that was kept', () => {
   const forgotten =
     (times: number): PaperAnswer =>
     ({ url, form }) =>
@@ -222,7 +225,20 @@ describe('a registration that the server has forgotten', () => {
     await context.settings.store.transact({ kind: 'client', issuer: paper.issuer }, (held) => held.write({ client }), limits)
   }
 
-  test('is made anew once, and the person is asked again', async () => {
+  test.each<[string, boolean, string]>([
+    ['is used', false, 'old'],
+    ['is not used where it is suspect', true, 'client-1']
+  ])('%s, whichever way to a new grant is gone', async (_what, registerAnew, clientId) => {
+    for (const authorize of [authorizeByLogin, authorizeByGrant, loginByGrant]) {
+      const context = paperContext(clock)
+      await registered(context)
+      const way = authorize === authorizeByLogin ? person().login : paperGrant(async () => undefined, { grantType: 'authorization_code' })
+      const { record } = await authorize(context, way as never, wished({ registerAnew }))
+      expect(record.client).toMatchObject({ client_id: clientId })
+    }
+  })
+
+  test('and that the server has forgotten is made anew once, and the person is asked again', async () => {
     const context = paperContext(clock, forgotten(1))
     await registered(context)
     const { login, asked } = person()
@@ -230,7 +246,7 @@ describe('a registration that the server has forgotten', () => {
     expect(asked.map(({ searchParams }) => searchParams.get('client_id'))).toEqual(['old', 'client-1'])
   })
 
-  test('is not made anew for ever', async () => {
+  test('and that the server has forgotten is not made anew for ever', async () => {
     const context = paperContext(clock, forgotten(9))
     await registered(context)
     const { login, asked } = person()
@@ -238,7 +254,7 @@ describe('a registration that the server has forgotten', () => {
     expect(asked).toHaveLength(2)
   })
 
-  test('is another thing than a no of another kind, and than a new one that is not known', async () => {
+  test('and forgotten is another thing than a no of another kind, and than a new one that is not known', async () => {
     const other = paperContext(clock, ({ url }) =>
       url.endsWith('/token') ? Response.json({ error: 'invalid_grant' }, { status: 400 }) : undefined
     )
@@ -247,16 +263,6 @@ describe('a registration that the server has forgotten', () => {
     await expect(authorizeByLogin(other, login, wished())).rejects.toMatchObject({ error: 'invalid_grant' })
     await expect(authorizeByLogin(paperContext(clock, forgotten(9)), login, wished())).rejects.toMatchObject({ error: 'invalid_client' })
     expect(asked).toHaveLength(2)
-  })
-
-  test('is not used at all where it is suspect', async () => {
-    for (const authorize of [authorizeByLogin, authorizeByGrant, loginByGrant]) {
-      const context = paperContext(clock)
-      await registered(context)
-      const way = authorize === authorizeByLogin ? person().login : paperGrant(async () => undefined, { grantType: 'authorization_code' })
-      const { record } = await authorize(context, way as never, wished({ registerAnew: true }))
-      expect(record.client).toMatchObject({ client_id: 'client-1' })
-    }
   })
 })
 
@@ -275,7 +281,8 @@ describe('a grant without a person', () => {
       const context = paperContext(clock)
       const grant = paperGrant(async () => undefined, seed ? { seed } : {})
       const outcomes = await Promise.all(Array.from({ length: 5 }, () => authorizeByGrant(context, grant, wished())))
-      expect(outcomes.filter(({ kind }) => kind === 'granted')).toHaveLength(1)
+      expect(outcomes.map(({ kind }) => kind).toSorted()).toEqual(['adopted', 'adopted', 'adopted', 'adopted', 'granted'])
+      expect(new Set(outcomes.map(({ record }) => record.access_token))).toEqual(new Set(['granted-1']))
       expect(grant.times).toBe(1)
     }
   })
@@ -294,24 +301,81 @@ describe('a grant without a person', () => {
     ).toMatchObject({ kind: 'granted' })
   })
 
-  test('registers for itself alone', async () => {
+  test('that knows no secret takes the tokens there are, whosever secret they were got with', async () => {
     const context = paperContext(clock)
-    await authorizeByGrant(
-      context,
-      paperGrant(async () => undefined),
-      wished()
-    )
-    const kept = await context.settings.store.read({ kind: 'client', issuer: paper.issuer })
-    expect(kept?.client).toMatchObject({ grant_types: ['client_credentials'], redirect_uris: [] })
-    const device = paperContext(clock)
-    await loginByGrant(
-      device,
-      paperGrant(async () => undefined, { grantType: 'device' }),
-      wished()
-    )
-    const keptForDevice = await device.settings.store.read({ kind: 'client', issuer: paper.issuer })
-    expect(keptForDevice?.client).toMatchObject({ grant_types: ['device', 'refresh_token'] })
+    await put(context, { access_token: 'there', generation: 1, seed: 'yesterday' })
+    const grant = paperGrant(async () => expect.unreachable())
+    expect(await authorizeByGrant(context, grant, wished())).toMatchObject({ kind: 'adopted', record: { access_token: 'there' } })
   })
+
+  test('N39: goes without a client only where it needs none, and only where the server registers none', async () => {
+    const optional = { clientOptional: true }
+    const granted = async (properties: Partial<Grant>, metadata?: Record<string, unknown>): Promise<unknown> => {
+      const grant = paperGrant(async () => undefined, properties)
+      const { record } = await authorizeByGrant(paperContext(clock, undefined, metadata), grant, wished())
+      return record.client?.client_id
+    }
+    const registersNobody = { registration_endpoint: undefined }
+    await expect(granted({}, registersNobody)).rejects.toMatchObject({ code: 'MCPAUTH_REGISTRATION_FAILED' })
+    expect(await granted(optional, registersNobody)).toBe('')
+    expect(await granted(optional)).toBe('client-1')
+  })
+})
+
+test('N27: each way to a new grant registers for the grants that it uses, and only a browser has a redirect URI', async () => {
+  const registration = async (authorize: (context: AuthorizationContext) => Promise<unknown>): Promise<unknown> => {
+    const context = paperContext(clock)
+    await authorize(context)
+    return (await context.settings.store.read({ kind: 'client', issuer: paper.issuer }))?.client
+  }
+  const grant = paperGrant(async () => undefined)
+  expect(await registration((context) => authorizeByLogin(context, person().login, wished()))).toMatchObject({
+    grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: ['http://127.0.0.1:9/callback']
+  })
+  expect(await registration((context) => authorizeByGrant(context, grant, wished()))).toMatchObject({
+    grant_types: ['client_credentials'],
+    redirect_uris: []
+  })
+  expect(await registration((context) => loginByGrant(context, grant, wished()))).toMatchObject({
+    grant_types: ['client_credentials', 'refresh_token'],
+    redirect_uris: []
+  })
+})
+
+test.each<[string, 'passes' | 'is refused', OAuthOptions, Record<string, unknown>]>([
+  ['that says S256 of PKCE', 'passes', {}, {}],
+  ['that says nothing of PKCE', 'is refused', {}, { code_challenge_methods_supported: undefined }],
+  ['that says nothing of PKCE, where the user knows better,', 'passes', careless, { code_challenge_methods_supported: undefined }],
+  ['that says it has no PKCE, whatever the user says,', 'is refused', careless, { code_challenge_methods_supported: [] }]
+])('N30: a login at a server %s %s', async (_name, outcome, options, metadata) => {
+  const context = paperContext({ ...clock, ...options }, undefined, metadata)
+  const { login, asked } = person()
+  const code = await authorizeByLogin(context, login, wished()).then(
+    () => undefined,
+    (error: McpAuthError) => error.code
+  )
+  expect(code).toBe(outcome === 'passes' ? undefined : 'MCPAUTH_PKCE_UNSUPPORTED')
+  expect([asked.length, context.asked.length > 0]).toEqual(outcome === 'passes' ? [1, true] : [0, false])
+})
+
+test('T8: every lock is waited for as long as its holder may need it, and not for ever', async () => {
+  const needed: Record<string, number> = { login: 300_000 + 120_000, server: 120_000, client: 30_000 }
+  for (const [, authorize] of ways) {
+    const context = paperContext({ ...clock, loginTimeoutMs: 300_000 })
+    const { transact } = context.settings.store
+    const waits: [string, number][] = []
+    context.settings.store.transact = (key, work, options) => {
+      waits.push([key.kind, options.deadlineMs])
+      return transact(key, work, options)
+    }
+    await authorize(context, wished())
+    expect(waits.length).toBeGreaterThan(1)
+    for (const [kind, deadlineMs] of waits) {
+      expect(deadlineMs).toBeGreaterThanOrEqual(needed[kind] as number)
+      expect(deadlineMs).toBeLessThan(600_000)
+    }
+  }
 })
 
 test('N29: a step-up asks for what was requested before and what is challenged now, and keeps both', async () => {

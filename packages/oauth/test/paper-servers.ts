@@ -26,7 +26,7 @@ export interface Asked {
 export type PaperAnswer = (asked: Asked) => Response | undefined | Promise<Response | undefined>
 
 /** What the two servers publish, by URL. */
-function paperDocuments(): Record<string, unknown> {
+function paperDocuments(metadata: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
   return {
     'https://mcp.example.com/.well-known/oauth-protected-resource/mcp': { resource: paper.mcp, authorization_servers: [paper.issuer] },
     [`${paper.issuer}/.well-known/oauth-authorization-server`]: {
@@ -34,7 +34,8 @@ function paperDocuments(): Record<string, unknown> {
       authorization_endpoint: `${paper.issuer}/authorize`,
       token_endpoint: `${paper.issuer}/token`,
       registration_endpoint: `${paper.issuer}/register`,
-      code_challenge_methods_supported: ['S256']
+      code_challenge_methods_supported: ['S256'],
+      ...metadata
     }
   }
 }
@@ -60,9 +61,14 @@ function paperEndpoints(answer: PaperAnswer): { asked: Asked[]; respond(url: URL
   }
 }
 
-export function paperContext(options: OAuthOptions = {}, answer: PaperAnswer = () => undefined): AuthorizationContext & { asked: Asked[] } {
+/** @param metadata What the authorization server says of itself beside or in place of the usual; undefined: what it does not say. */
+export function paperContext(
+  options: OAuthOptions = {},
+  answer: PaperAnswer = () => undefined,
+  metadata: Readonly<Record<string, unknown>> = {}
+): AuthorizationContext & { asked: Asked[] } {
   const settings = checkOptions(paper.mcp, { store: memoryStore(), env: {}, ...options })
-  const documents = paperDocuments()
+  const documents = paperDocuments(metadata)
   const { asked, respond } = paperEndpoints(answer)
   const network: AuthorizationContext['network'] = {
     readMetadata: async (url) => structuredClone(documents[url.href]),
