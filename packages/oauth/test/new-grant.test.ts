@@ -1,25 +1,29 @@
 import { McpAuthError } from '@mcpauth/core'
 import { describe, expect, test } from 'vitest'
+import type { Grant, GrantRequest } from '../src/grants/grant.ts'
 import type { Login } from '../src/login.ts'
 import { loginErrors } from '../src/login-errors.ts'
 import { newGrants } from '../src/new-grant.ts'
 import { OAuthResponseError } from '../src/oauth-response-error.ts'
 import type { OAuthOptions } from '../src/options.ts'
-import { paperContext, paperGrant } from './paper-servers.ts'
+import { paper, paperContext, paperGrant } from './paper-servers.ts'
 
 const wish = { challenges: [], refused: true, stale: undefined }
 
-function world(options: OAuthOptions = {}) {
+/** @param limitMs A login's time limit, shorter than a user may make it. */
+function world(options: OAuthOptions = {}, limitMs?: number) {
   const clock = { ms: 1_700_000_000_000 }
   const context = paperContext({ now: () => clock.ms, ...options })
+  if (limitMs !== undefined) context.settings = { ...context.settings, loginTimeoutMs: limitMs }
   const made = newGrants(context, loginErrors(context.settings))
   let asking = 0
   return {
     clock,
+    store: context.settings.store,
     forgetNo: made.forgetNo,
     asking: () => asking,
-    obtain: (login?: Login) =>
-      made.obtain(wish, login ?? options.login, () => {
+    obtain: (signal?: AbortSignal) =>
+      made.obtain({ ...wish, signal }, options.login, () => {
         asking += 1
       })
   }
@@ -146,12 +150,44 @@ describe('a person', () => {
       'whose login heeds its signal',
       (signal) => new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
     ]
-  ])('%s has a time limit', async (_name, ask) => {
+  ])('%s has a time limit, also where the one who waits could go away', async (_name, ask) => {
     const login: Login = async () => ({ redirectUri: 'http://127.0.0.1:9/callback', ask: (_url, _state, signal) => ask(signal) })
-    await expect(world({ login, loginTimeoutMs: 1_000 }).obtain()).rejects.toMatchObject({
-      code: 'MCPAUTH_LOGIN_FAILED',
-      hint: expect.stringContaining('--new-registration')
+    for (const signal of [undefined, new AbortController().signal]) {
+      await expect(world({ login }, 200).obtain(signal)).rejects.toMatchObject({
+        code: 'MCPAUTH_LOGIN_FAILED',
+        hint: expect.stringContaining('--new-registration')
+      })
+    }
+  })
+
+  test('is not waited for when nobody waits any more, and the tab says so', async () => {
+    const gone = new AbortController()
+    const { login, told } = person(() => {
+      gone.abort(new Error('gone'))
+      return new Promise(() => undefined)
     })
+    await expect(world({ login }).obtain(gone.signal)).rejects.toThrow('gone')
+    expect(told).toEqual(['ask', 'failure', 'close'])
+  })
+
+  test('whose no comes as the time is over has said no', async () => {
+    const grant: Grant = Object.assign(
+      async ({ signal }: GrantRequest) => {
+        await new Promise((resolve) => signal?.addEventListener('abort', resolve))
+        throw new McpAuthError('MCPAUTH_LOGIN_FAILED', 'the code was not typed in')
+      },
+      { grantType: 'device', interactive: true }
+    )
+    await expect(world({ grant, loginTimeoutMs: 1_000 }).obtain()).rejects.toThrow('the code was not typed in')
+  })
+
+  test('who types a code elsewhere does not keep the tokens locked, and gets a grant that can be refreshed', async () => {
+    const { obtain, store } = world({
+      grant: paperGrant(() => store.transact(paper.key, async () => undefined, { deadlineMs: 1 }), { interactive: true })
+    })
+    await obtain()
+    const registration = await store.read({ kind: 'client', issuer: paper.issuer })
+    expect(registration?.client?.grant_types).toContain('refresh_token')
   })
 
   test('is waited for from the start, where it is sure to come to that', async () => {
