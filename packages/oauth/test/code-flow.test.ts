@@ -236,23 +236,40 @@ describe('whose an answer is', () => {
 })
 
 describe('a login that does not heed its signal', () => {
-  const hanging: OpenLogin = { redirectUri: 'http://127.0.0.1:9/callback', ask: () => new Promise(() => undefined) }
+  function hanging() {
+    const asked = Promise.withResolvers<void>()
+    const answered = Promise.withResolvers<URLSearchParams>()
+    const open: OpenLogin = {
+      redirectUri: 'http://127.0.0.1:9/callback',
+      ask: (_url, state) => {
+        asked.resolve()
+        return answered.promise.then((answer) => new URLSearchParams([...answer, ['state', state]]))
+      }
+    }
+    return { open, asked: asked.promise, answer: answered.resolve }
+  }
 
   test('is left when it is aborted, also when that was before', async () => {
     const leaving = new AbortController()
     const { ask } = world({ signal: leaving.signal })
-    const waiting = authorizationCode(ask, hanging)
-    await new Promise(setImmediate)
+    const { open, asked } = hanging()
+    const waiting = authorizationCode(ask, open)
+    await asked
     leaving.abort(new Error('gone'))
     await expect(waiting).rejects.toThrow('gone')
-    await expect(authorizationCode(ask, hanging)).rejects.toThrow('gone')
+    await expect(authorizationCode(ask, open)).rejects.toThrow('gone')
     expect(getEventListeners(leaving.signal, 'abort')).toEqual([])
   })
 
-  test('leaves no listener behind when it ends by itself', async () => {
+  test('is waited for while nobody aborts it, and leaves no listener behind', async () => {
     const staying = new AbortController()
-    const { ask, open } = world({ signal: staying.signal })
-    await authorizationCode(ask, open())
+    const { ask } = world({ signal: staying.signal })
+    const { open, asked, answer } = hanging()
+    const waiting = authorizationCode(ask, open)
+    await asked
+    await new Promise(setImmediate)
+    answer(new URLSearchParams({ code: 'code-of-the-flow' }))
+    await expect(waiting).resolves.toHaveProperty('access_token')
     expect(getEventListeners(staying.signal, 'abort')).toEqual([])
   })
 })
