@@ -84,6 +84,11 @@ describe('T2: the user’s client, of which the user does not say where it belon
   ])('is not used where it %s', async (_name, stored) => {
     await expect(request({ options: { client: { clientId: 'mine' } }, stored })).rejects.toMatchObject({ code: 'MCPAUTH_CLIENT_MISMATCH' })
   })
+
+  test('is none where the user has none: a client is registered here, whatever was used elsewhere', async () => {
+    const { identity } = await request({ stored: { issuer: old, client: mine } as TokenRecord })
+    expect(identity).toMatchObject({ source: 'registered', record: { client_id: 'client-1', issuer: paper.issuer } })
+  })
 })
 
 describe('N38: the key of a token that is to be bound', () => {

@@ -114,6 +114,7 @@ describe('refreshRefusal', () => {
   test.each([
     ['another error of a known server', github, { status: 200, error: 'incorrect_client_credentials' }, 'refused'],
     ['its error while it is overloaded', github, { status: 503, error: 'bad_refresh_token' }, 'unavailable'],
+    ['a dead token, says a server that has failed', github, { status: 500, error: 'invalid_grant' }, 'unavailable'],
     ['its error while it limits requests', github, { status: 429, error: 'bad_refresh_token' }, 'unavailable'],
     ['its error over http', 'http://github.com/login/oauth/access_token', { status: 200, error: 'bad_refresh_token' }, 'refused'],
     ['its error from nobody', undefined, { status: 200, error: 'bad_refresh_token' }, 'refused'],
@@ -135,5 +136,9 @@ describe('refreshRefusal', () => {
     ['Slack’s error from another server', 'https://as.example.com/token', { status: 200, error: 'ratelimited' }, 'refused']
   ])('%s', (_name, tokenEndpoint, answer, expected) => {
     expect(refreshRefusal({ error: undefined, error_description: undefined, ...answer }, tokenEndpoint)).toBe(expected)
+  })
+
+  test.each(known)('a dead refresh token, as %s says it', (_name, tokenEndpoint, { status, body }) => {
+    expect(refreshRefusal({ status, error_description: undefined, ...body }, tokenEndpoint)).toBe('dead')
   })
 })
