@@ -16,7 +16,7 @@ type Sign = Partial<Answer> & Pick<Answer, 'error'>
 interface KnownServer {
   /** The host of its token endpoint; with a leading dot, every host below it. */
   readonly host: string
-  readonly dead: readonly Sign[]
+  readonly dead: Sign
   /** Errors that other servers would answer with a 429 or 503. */
   readonly unavailable?: readonly string[]
 }
@@ -24,11 +24,11 @@ interface KnownServer {
 /** Only what its operator or its users have written down, and only answers that cannot mean anything else. */
 const knownServers: readonly KnownServer[] = [
   // 200, "The refresh token passed is incorrect or expired": https://github.com/orgs/community/discussions/24745
-  { host: 'github.com', dead: [{ error: 'bad_refresh_token' }] },
+  { host: 'github.com', dead: { error: 'bad_refresh_token' } },
   // 200 with "ok": false, whatever went wrong: https://docs.slack.dev/reference/methods/oauth.v2.user.access
   {
     host: 'slack.com',
-    dead: [{ error: 'invalid_refresh_token' }],
+    dead: { error: 'invalid_refresh_token' },
     unavailable: [
       'fatal_error',
       'internal_error',
@@ -40,11 +40,11 @@ const knownServers: readonly KnownServer[] = [
     ]
   },
   // Besides the invalid_grant that is documented; unauthorized_client alone is about the client: https://github.com/raycast/extensions/issues/11836
-  { host: 'auth.atlassian.com', dead: [{ status: 403, error: 'unauthorized_client', error_description: 'refresh_token is invalid' }] },
+  { host: 'auth.atlassian.com', dead: { status: 403, error: 'unauthorized_client', error_description: 'refresh_token is invalid' } },
   // Final for an unknown, replaced, expired or revoked token: https://shopify.dev/docs/apps/build/authentication-authorization/implement-token-exchange
   {
     host: '.myshopify.com',
-    dead: [{ status: 401, error: 'invalid_request', error_description: 'This request requires an active refresh_token' }]
+    dead: { status: 401, error: 'invalid_request', error_description: 'This request requires an active refresh_token' }
   }
 ]
 
@@ -62,7 +62,7 @@ export function refreshRefusal(answer: Answer, tokenEndpoint: string | undefined
   if (status === 429 || status >= 500) return 'unavailable'
   if (error === 'invalid_grant') return 'dead'
   const known = knownServer(tokenEndpoint)
-  if (known?.dead.some((sign) => isSign(sign, answer))) return 'dead'
+  if (known && isSign(known.dead, answer)) return 'dead'
   // Some servers answer a dead refresh token with a bare 401; a page at any other status is somebody else's.
   if (error === undefined) return status === 401 ? 'refused' : 'unavailable'
   return unavailable.includes(error) || known?.unavailable?.includes(error) ? 'unavailable' : 'refused'
