@@ -26,7 +26,6 @@ function guardedAgent({ lookup }: AddressGuard): Dispatch {
     return agent
   }
   return (options, handler) => {
-    if (agent) return agent.dispatch(options, handler)
     load()
       .then((loaded) => loaded.dispatch(options, handler))
       .catch((error: Error) => handler.onResponseError?.(neverStarted, error))
