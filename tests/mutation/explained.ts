@@ -1201,5 +1201,23 @@ export const explained: readonly Explained[] = [
     from: "''",
     to: '"Stryker was here!"',
     why: 'no state is of that length, either'
+  },
+  {
+    file: 'packages/oauth/src/refresh-refusal.ts',
+    from: 'tokenEndpoint === undefined',
+    to: 'false',
+    why: 'for the compiler: what is absent is no URL either'
+  },
+  {
+    file: 'packages/oauth/src/refusal-limit.ts',
+    from: "outcome.kind !== 'impossible'",
+    to: 'false',
+    why: 'for the compiler: no other outcome has a why'
+  },
+  {
+    file: 'packages/oauth/src/guarded-network.ts',
+    from: 'handler.onResponseError?.(neverStarted, error)',
+    to: 'handler.onResponseError(neverStarted, error)',
+    why: 'for the compiler: our handlers have it'
   }
 ]
