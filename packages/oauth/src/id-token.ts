@@ -11,7 +11,7 @@ export interface ExpectedIdToken {
   /** Of the login that it answers; undefined after a refresh, where providers leave it out. */
   nonce?: string | undefined
   /** After a refresh: the person must be the same (OpenID Connect Core §12.2). */
-  subject?: string | undefined
+  subject?: unknown
   now: () => number
   signal?: AbortSignal | undefined
 }

@@ -3,17 +3,18 @@ import { McpAuthError, type StoreKey, safeText, secrets, type TokenRecord } from
 import type { AuthorizationServer } from 'oauth4webapi'
 import { grantedRecord } from './access-token.ts'
 import { authorizationCode } from './authorization-code.ts'
+import { parseJson } from './authorization-server-client.ts'
 import { discoverAuthorizationServer } from './discovery.ts'
 import { createFlights } from './flights.ts'
 import { type GrantRequest, tokenEndpoint } from './grants/grant.ts'
 import { refreshTokenGrant } from './grants/refresh-token.ts'
-import { type IdTokenClaims, verifyIdToken } from './id-token.ts'
+import { type ExpectedIdToken, type IdTokenClaims, verifyIdToken } from './id-token.ts'
 import type { OidcLogin, OidcLoginOptions } from './oidc-login.ts'
 import { clientAtProvider } from './provider-client.ts'
 import { type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
 import { refusalLimit } from './refusal-limit.ts'
 import { checkRedirectUri } from './registered-redirect.ts'
-import type { TokenResponse } from './token-response.ts'
+import { isObject, type TokenResponse } from './token-response.ts'
 
 /** An ID token that ends while it is on its way is of no use, in milliseconds. */
 const leastLifeMs = 30_000
@@ -154,7 +155,7 @@ export function oidcSession(options: OidcLoginOptions): OidcLogin {
   async function verify(
     { authorizationServer: provider, network, now, signal }: GrantRequest,
     answer: TokenResponse,
-    expected: { nonce?: string; subject?: string | undefined }
+    expected: Pick<ExpectedIdToken, 'nonce' | 'subject'>
   ): Promise<TokenResponse> {
     if (answer.id_token === undefined) {
       throw new McpAuthError('MCPAUTH_LOGIN_FAILED', `${safeText(provider.issuer)} sent no ID token`, {
@@ -183,15 +184,10 @@ function withoutIdToken({ expires_in: _end, ...answer }: TokenResponse, { access
   return { ...answer, access_token: access_token ?? answer.access_token }
 }
 
-/** Of a token that was verified before it was stored. */
-function subjectOf({ access_token }: TokenRecord): string | undefined {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(access_token?.split('.')[1] ?? '', 'base64url').toString())
-    const { sub } = claims as { sub?: unknown }
-    return typeof sub === 'string' ? sub : undefined
-  } catch {
-    return undefined
-  }
+/** Of a token that was verified before it was stored; a cache that was written elsewhere may hold what is none. */
+function subjectOf({ access_token }: TokenRecord): unknown {
+  const claims = parseJson(Buffer.from(access_token?.split('.')[1] ?? '', 'base64url').toString())
+  return isObject(claims) ? claims.sub : undefined
 }
 
 function required(issuer: string): McpAuthError {

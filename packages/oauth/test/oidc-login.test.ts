@@ -177,6 +177,17 @@ test.each<[string, JWTPayload | undefined]>([
   expect(await idToken()).not.toBe(before?.access_token)
 })
 
+test('N37: a refresh is about the same person also where the provider’s subjects are no strings', async () => {
+  const { prepare, inBackground, clock, says } = await company()
+  says.claims = { sub: 5 } as never
+  await prepare()
+  clock.ms += 290_000
+  await inBackground()
+  says.claims = { sub: 6 } as never
+  clock.ms += 290_000
+  await expect(inBackground()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+})
+
 test('N37: a refresh token that the provider will not take leads to the person', async () => {
   const { prepare, inBackground, clock, idp, person, idToken, told } = await company()
   await prepare()
