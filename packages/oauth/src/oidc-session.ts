@@ -75,8 +75,7 @@ export function oidcSession(options: OidcLoginOptions): OidcLogin {
 
   /** Several requests that find the ID token over at once share one. */
   async function refreshed(ask: GrantRequest, stale: TokenRecord): Promise<TokenRecord | undefined> {
-    const outcome = await flights.join(`${stale.generation}`, () => refresh(ask, stale)).promise
-    return outcome.kind === 'impossible' ? undefined : outcome.record
+    return (await flights.join(`${stale.generation}`, () => refresh(ask, stale)).promise).record
   }
 
   async function refresh(ask: GrantRequest, stale: TokenRecord): Promise<RefreshOutcome> {
