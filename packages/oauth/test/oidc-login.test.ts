@@ -1,9 +1,10 @@
-import { McpAuthError, secrets, type TokenStore } from '@mcpauth/core'
+import { McpAuthError, type StoreKey, secrets, type TokenRecord, type TokenStore } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { GrantRequest } from '../src/grants/grant.ts'
 import { type OidcLoginOptions, oidcLogin } from '../src/index.ts'
+import type { Login } from '../src/login.ts'
 import { isOidcLogin } from '../src/oidc-login.ts'
 import { roadNetwork } from '../src/road-network.ts'
 import { sessionStore } from '../src/session-store.ts'
@@ -32,7 +33,7 @@ async function company(options: Partial<OidcLoginOptions> = {}, store: TokenStor
   const clock = { ms: start }
   let issued = 0
   idp.overrides.set('/token', async ({ form }) => {
-    const nonce = form.get('grant_type') === 'refresh_token' ? undefined : person.asked.at(-1)?.searchParams.get('nonce')
+    const nonce = form.get('grant_type') === 'refresh_token' ? undefined : idp.at('/authorize').at(-1)?.url.searchParams.get('nonce')
     const iat = Math.floor(clock.ms / 1000)
     issued += 1
     const id_token =
@@ -133,10 +134,11 @@ test('N37: an ID token that ends in half a minute is refreshed, without a scope 
   const { prepare, inBackground, idToken, clock, person, refreshes, idp } = await company()
   await prepare()
   const first = await idToken()
-  clock.ms += 269_000
+  const endsMs = Math.floor(start / 1000) * 1000 + 300_000
+  clock.ms = endsMs - 30_001
   await inBackground()
   expect(await idToken()).toBe(first)
-  clock.ms += 1_000
+  clock.ms += 1
   await inBackground()
   expect(await idToken()).not.toBe(first)
   expect(person.asked).toHaveLength(1)
@@ -254,36 +256,242 @@ test('N37: the client proves itself at the provider as the options say', async (
   expect(idp.at('/token')[0]?.form.get('client_secret')).toBe('the-secret-at-the-provider')
 })
 
-test('T8: a refreshed ID token that cannot be written is used all the same, and its refresh token is not spent twice', async () => {
+test('T19: a refresh token that the provider refuses, without calling it dead, is tried twice and not for ever', async () => {
+  const { prepare, inBackground, clock, idp, refreshes, store, key } = await company()
+  await prepare()
+  clock.ms += 290_000
+  idp.overrides.set('/token', () => ({ status: 400, body: { error: 'unauthorized_client' } }))
+  for (let time = 0; time < 4; time += 1) await expect(inBackground()).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
+  expect(refreshes()).toHaveLength(2)
+  expect(await store.read(key)).toHaveProperty('refresh_token')
+})
+
+test.each<[string, TokenRecord]>([
+  ['holds only a refresh token', {}],
+  ['holds a token that is none', { access_token: 'opaque' }],
+  ['holds a token whose claims are none', { access_token: `a.${Buffer.from('null').toString('base64url')}.c` }]
+])('a cache that %s is refreshed, and about whom it was nobody knows', async (_name, more) => {
+  const { prepare, inBackground, idToken, store, key } = await company()
+  await prepare()
+  const { refresh_token, token_endpoint } = (await store.read(key)) as TokenRecord
+  await store.transact(key, (held) => held.write({ refresh_token, token_endpoint, expires_at_unix: 1, ...more } as TokenRecord), {
+    deadlineMs: 1_000
+  })
+  await inBackground()
+  expect(await idToken()).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/)
+})
+
+test('T13: a stored ID token is a secret from the moment it is used, whoever made the store', async () => {
+  const store = { ...memoryStore(), read: async () => ({ access_token: 'an-id-token-of-yesterday', expires_at_unix: 4e9 }) }
+  const { idToken } = await company({}, store)
+  await idToken()
+  expect(secrets.redact('an-id-token-of-yesterday')).toBe('[REDACTED:id_token]')
+})
+
+test('a client secret that is not there is named as the option that it is', async () => {
+  const { prepare } = await company({ clientSecret: { env: 'NOT_SET' } })
+  await expect(prepare()).rejects.toMatchObject({
+    code: 'MCPAUTH_CREDENTIAL_MISSING',
+    message: expect.stringContaining('idToken.clientSecret')
+  })
+})
+
+test.each(['well', 'badly'])('a login without finish and close ends %s all the same', async (end) => {
+  const answer: Login = async () => {
+    const { redirectUri, ask } = await approving()()
+    return { redirectUri, ask: end === 'well' ? ask : () => Promise.reject(new Error('the browser is gone')) }
+  }
+  const { prepare, idToken } = await company({ login: answer })
+  if (end === 'badly') return await expect(prepare()).rejects.toThrow('the browser is gone')
+  await prepare()
+  expect(await idToken()).toBeDefined()
+})
+
+describe('T19: the lock of a login', () => {
+  test('is held while the person is asked, and the one of the tokens is not', async () => {
+    const asked = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    const person = approving()
+    const { prepare, store, key, idp } = await company({
+      login: async () => {
+        asked.resolve()
+        await goOn.promise
+        return await person()
+      }
+    })
+    const login = prepare()
+    await asked.promise
+    const take = (taken: StoreKey) => store.transact(taken, async () => 'taken', { deadlineMs: 1 })
+    await expect(take({ kind: 'login', url: idp.origin })).rejects.toMatchObject({ code: 'MCPAUTH_LOCK_TIMEOUT' })
+    await expect(take(key)).resolves.toBe('taken')
+    goOn.resolve()
+    await login
+  })
+
+  test('is not waited for when the caller has gone', async () => {
+    const { made, ask, store, idp, person } = await company()
+    const held = Promise.withResolvers<void>()
+    const free = Promise.withResolvers<void>()
+    const work = (): Promise<void> => {
+      held.resolve()
+      return free.promise
+    }
+    const other = store.transact({ kind: 'login', url: idp.origin }, work, { deadlineMs: 1_000 })
+    await held.promise
+    const gone = new AbortController()
+    const waiting = made.prepare({ ...ask, signal: gone.signal }, () => gone.abort(new Error('gone')))
+    await expect(waiting).rejects.toThrow('gone')
+    free.resolve()
+    await other
+    expect(person.asked).toEqual([])
+  })
+
+  test('is waited for as long as a person may take, and that of the tokens as long as a write may, not for ever', async () => {
+    const inner = memoryStore()
+    const waits: Record<string, number> = {}
+    const store: TokenStore = {
+      ...inner,
+      transact: (key, work, options) => {
+        waits[key.kind] = options.deadlineMs
+        return inner.transact(key, work, options)
+      }
+    }
+    const { prepare } = await company({}, store)
+    await prepare()
+    expect(waits).toEqual({ login: 480_000, identity: 30_000 })
+  })
+})
+
+/** A store in which nothing can be written while `broken`, and that holds nothing while `gone`. The next `transact` tells of its end only after `late`. */
+function fragileStore() {
   const inner = memoryStore()
-  let broken = false
+  const state: { broken: boolean; gone: boolean; late: Promise<void> | undefined } = { broken: false, gone: false, late: undefined }
+  const orGone = async (record: Promise<TokenRecord | undefined>): Promise<TokenRecord | undefined> =>
+    state.gone ? undefined : await record
   const store: TokenStore = {
     ...inner,
-    transact: (key, work, options) =>
-      inner.transact(
+    read: (key) => orGone(inner.read(key)),
+    transact: async (key, work, options) => {
+      const { late } = state
+      state.late = undefined
+      const result = await inner.transact(
         key,
         (held) => {
           const write: typeof held.write = (record) =>
-            broken ? Promise.reject(new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', 'disk full')) : held.write(record)
-          return work({ ...held, lost: held.lost, write })
+            state.broken ? Promise.reject(new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', 'disk full')) : held.write(record)
+          return work({ ...held, lost: held.lost, read: () => orGone(held.read()), write })
         },
         options
       )
+      await late
+      return result
+    }
   }
-  const { prepare, inBackground, idToken, clock, idp, person, refreshes } = await company({}, store)
+  return { store, state }
+}
+
+/** A company whose ID token is over and has been refreshed, where the store could not take that. */
+async function withUnsaved() {
+  const { store, state } = fragileStore()
+  const made = await company({}, store)
+  await made.prepare()
+  const first = await made.idToken()
+  state.broken = true
+  made.clock.ms += 290_000
+  await made.inBackground()
+  return { ...made, state, first, second: await made.idToken() }
+}
+
+/** What is written later is written when `next` is called. */
+function stoppedTimers(): { next(): Promise<void> } {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  return {
+    next: async () => {
+      await vi.advanceTimersByTimeAsync(5_000)
+      for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate)
+    }
+  }
+}
+
+const required = { code: 'MCPAUTH_LOGIN_REQUIRED' }
+
+describe('T8: a refreshed ID token that cannot be written', () => {
+  test('is used all the same, and its refresh token is not spent twice', async () => {
+    const { first, second, inBackground, idToken, clock, idp, person, refreshes } = await withUnsaved()
+    expect(second).not.toBe(first)
+    clock.ms += 290_000
+    await inBackground()
+    expect(await idToken()).not.toBe(second)
+    expect(refreshes()).toHaveLength(2)
+    expect(idp.reused).toBe(0)
+    expect(person.asked).toHaveLength(1)
+  })
+
+  test('is used also where there is nothing else', async () => {
+    const { second, state, idToken } = await withUnsaved()
+    state.gone = true
+    expect(await idToken()).toBe(second)
+  })
+
+  test.each([2, 3])('counts no more when another process has stored generation %d', async (generation) => {
+    const { state, store, key, idToken } = await withUnsaved()
+    state.broken = false
+    const others = { access_token: 'of-another-process', generation, expires_at_unix: 4e9 }
+    await store.transact(key, (held) => held.write(others), { deadlineMs: 1_000 })
+    expect(await idToken()).toBe('of-another-process')
+  })
+
+  test('is written later, and is then kept nowhere else: who deletes the cache is logged out', async () => {
+    const timers = stoppedTimers()
+    const { second, state, store, key, idToken } = await withUnsaved()
+    state.broken = false
+    await timers.next()
+    expect((await store.read(key))?.access_token).toBe(second)
+    state.gone = true
+    await expect(idToken()).rejects.toMatchObject(required)
+  })
+
+  test('is not forgotten for the news that an older one has been written', async () => {
+    const timers = stoppedTimers()
+    const { second, state, store, key, idToken, inBackground, clock } = await withUnsaved()
+    const late = Promise.withResolvers<void>()
+    Object.assign(state, { broken: false, late: late.promise })
+    await timers.next()
+    expect((await store.read(key))?.access_token).toBe(second)
+    state.broken = true
+    clock.ms += 290_000
+    await inBackground()
+    const third = await idToken()
+    late.resolve()
+    await new Promise(setImmediate)
+    expect(third).not.toBe(second)
+    expect(await idToken()).toBe(third)
+  })
+})
+
+test('what was written, here or by another process, is kept nowhere else: who deletes the cache is logged out', async () => {
+  const { store, state } = fragileStore()
+  const { prepare, inBackground, idToken, clock, idp, key, refreshes } = await company({}, store)
   await prepare()
-  const first = await idToken()
-  broken = true
   clock.ms += 290_000
   await inBackground()
   const second = await idToken()
-  expect(second).not.toBe(first)
   clock.ms += 290_000
-  await inBackground()
-  expect(await idToken()).not.toBe(second)
-  expect(refreshes()).toHaveLength(2)
-  expect(idp.reused).toBe(0)
-  expect(person.asked).toHaveLength(1)
+  // Another process is faster, while this one reads the provider's metadata.
+  idp.overrides.set('/.well-known/oauth-authorization-server', async () => {
+    const others = { access_token: 'of-another-process', generation: 3, expires_at_unix: 4e9 }
+    await store.transact(key, (held) => held.write(others), { deadlineMs: 1_000 })
+    return undefined
+  })
+  for (const token of [second, 'of-another-process']) {
+    expect(await idToken()).toBe(token)
+    state.gone = true
+    await expect(idToken()).rejects.toMatchObject(required)
+    state.gone = false
+    await inBackground()
+  }
+  expect(refreshes()).toHaveLength(1)
 })
 
 test('a login is told from a place where a token is', () => {
