@@ -1219,5 +1219,29 @@ export const explained: readonly Explained[] = [
     from: 'handler.onResponseError?.(neverStarted, error)',
     to: 'handler.onResponseError(neverStarted, error)',
     why: 'for the compiler: our handlers have it'
+  },
+  {
+    file: 'packages/oauth/src/oidc-session.ts',
+    from: 'record.expires_at_unix !== undefined',
+    to: 'true',
+    why: 'for the compiler: NaN is later than nothing'
+  },
+  {
+    file: 'packages/oauth/src/oidc-session.ts',
+    from: '`${stale.generation}`',
+    to: '``',
+    why: 'whatever it was begun for, a refresh reads the record again; at worst it brings what was refused meanwhile, and a person is asked'
+  },
+  {
+    file: 'packages/oauth/src/oidc-session.ts',
+    from: 'stale.generation ?? 0',
+    to: 'stale.generation && 0',
+    why: 'of a stale token only the value is compared'
+  },
+  {
+    file: 'packages/oauth/src/oidc-session.ts',
+    from: "''",
+    to: '"Stryker was here!"',
+    why: 'no token is of that text, either, and it is no JSON'
   }
 ]
