@@ -154,12 +154,6 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/oauth/src/authorization.ts',
-    from: 'isOfSeed(stored, seed) && isEnough(stored, wish, now())',
-    to: 'false',
-    why: 'a look ahead that saves a discovery; the one under the lock decides'
-  },
-  {
-    file: 'packages/oauth/src/authorization.ts',
     from: 'record.expires_at_unix !== undefined',
     to: 'true',
     why: 'for the compiler: NaN is not over'

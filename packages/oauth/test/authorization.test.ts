@@ -81,8 +81,9 @@ describe.each(ways)('%s', (_way, authorize) => {
     ['for a token where none is stale', there, {}],
     ['for a token that ends in a second', { ...there, expires_at_unix: nowMs / 1000 + 1 }, {}],
     ['for a token that has the scope', there, { addedScope: 'b' }]
-  ])('asks nobody %s', async (_name, record, wish) => {
+  ])('asks nobody %s, and looks at no metadata either', async (_name, record, wish) => {
     const context = paperContext(clock)
+    context.network.readMetadata = () => expect.unreachable()
     await put(context, record)
     expect(await authorize(context, wished(wish))).toMatchObject({ kind: 'adopted', asked: 0, record })
   })
