@@ -161,6 +161,15 @@ describe('a flight that may be abandoned', () => {
     expect(join()).toBe(second)
   })
 
+  test('ends in its own way when the one that followed it has ended before', async () => {
+    const { join, land, flights } = world()
+    const first = join(AbortSignal.abort())
+    await Promise.resolve()
+    expect(await flights.join('a', async () => 'the other').promise).toBe('the other')
+    land()
+    expect(await first.promise).toBe('done')
+  })
+
   test('listens to nobody once it has landed', async () => {
     const { join, land, signals } = world()
     const waiter = new AbortController()
