@@ -1,8 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { type AccessToken, McpAuthError, type TokenRecord, type TokenStore } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { generateDpopJwk } from '../src/dpop.ts'
+import { loadAsking } from '../src/load-asking.ts'
+import { loadProtocol } from '../src/protocol.ts'
 import { type PaperAnswer, type PaperSource, paper, paperGrant, paperRecord, paperSource, type RecordChange } from './paper-servers.ts'
 
 const startMs = 1_700_000_000_000
@@ -12,6 +14,9 @@ const inSeconds = (seconds: number): number => startMs / 1000 + seconds
 const tenMinutes = (more: RecordChange = {}): TokenRecord => paperRecord({ expires_at_unix: inSeconds(600), lifetime: 600, ...more })
 const isRefresh = (form: URLSearchParams): boolean => form.get('grant_type') === 'refresh_token'
 const no = (status: number, error?: string, headers = {}): Response => Response.json({ error }, { status, headers })
+
+// What is loaded when it is first needed is there, so that a background task takes only turns of the event loop.
+beforeAll(() => Promise.all([loadAsking(), loadProtocol()]))
 
 /** What a background task of the source needs to be over. */
 async function settled(): Promise<void> {
