@@ -6,48 +6,7 @@ import { askForToken, built, type GrantRequest, grantParameters, requestOptions,
 import { refreshTokenGrant } from '../src/grants/refresh-token.ts'
 import { deviceLogin, enterpriseAuthorization, refreshTokenOnly } from '../src/index.ts'
 import { OAuthResponseError } from '../src/oauth-response-error.ts'
-
-interface Sent {
-  url: string
-  what: string
-  method: string
-  headers: Headers
-  form: Record<string, string>
-  limits: Record<string, unknown>
-}
-
-const good = { access_token: 'the-access-token', token_type: 'Bearer' }
-
-/** A request whose answers are these, in turn. */
-function asking(more: Partial<GrantRequest>, ...answers: Array<Response | Error>): { ask: GrantRequest; sent: Sent[] } {
-  const sent: Sent[] = []
-  const send = async (url: URL, what: string, request: Record<string, string>, limits: Record<string, unknown>) => {
-    const { method, headers, body } = request as { method: string; headers: unknown; body?: string }
-    sent.push({
-      url: url.href,
-      what,
-      method,
-      headers: new Headers(headers as never),
-      form: Object.fromEntries(new URLSearchParams(body)),
-      limits
-    })
-    const next = answers.shift() ?? Response.json(good)
-    if (next instanceof Error) throw next
-    return next
-  }
-  const ask = {
-    server: new URL('https://mcp.example.com/mcp'),
-    authorizationServer: { issuer: 'https://as.example.com', token_endpoint: 'https://as.example.com/token' },
-    client: { client_id: 'c' },
-    clientAuth: protocol.None(),
-    network: { send },
-    resource: undefined,
-    scope: undefined,
-    dpop: undefined,
-    ...more
-  }
-  return { ask: ask as unknown as GrantRequest, sent }
-}
+import { asking, good } from './paper-asking.ts'
 
 const anyGrant = (ask: GrantRequest) =>
   askForToken(ask, 'the grant', (_protocol, options) =>
