@@ -194,6 +194,6 @@ function refuse(response: ServerResponse, status: number): void {
 }
 
 function parseTarget(target: string | undefined, authority: string): URL | undefined {
-  if (!target?.startsWith('/')) return undefined
-  return URL.canParse(`http://${authority}${target}`) ? new URL(`http://${authority}${target}`) : undefined
+  // With a slash there the authority is over, and whatever follows is a path.
+  return target?.startsWith('/') ? new URL(`http://${authority}${target}`) : undefined
 }

@@ -160,7 +160,7 @@ function expired(): McpAuthError {
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await delay(ms, undefined, signal ? { signal } : {})
+  await delay(ms, undefined, { signal })
 }
 
 function print({ verificationUri, userCode }: DevicePrompt): void {
