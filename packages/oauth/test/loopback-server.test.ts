@@ -288,11 +288,11 @@ test('T10: whoever gave up before waiting is told at once, and an answer leaves 
   expect(getEventListeners(signal, 'abort')).toHaveLength(0)
 })
 
-/** Makes every attempt to listen on ::1 fail with this code. */
-function withoutIPv6(code: string): void {
+/** Makes every attempt to listen on an address fail with this code. */
+function cannotListenOn(address: string, code: string | undefined): void {
   const listen = Server.prototype.listen
   vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server, ...given: unknown[]) {
-    if ((given[0] as { host?: string }).host !== '::1') return listen.apply(this, given as never)
+    if ((given[0] as { host?: string }).host !== address) return listen.apply(this, given as never)
     process.nextTick(() => this.emit('error', Object.assign(new Error('no'), { code })))
     return this
   })
@@ -300,7 +300,7 @@ function withoutIPv6(code: string): void {
 }
 
 test.each(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])('a machine without IPv6 serves localhost on the other address: %s', async (code) => {
-  withoutIPv6(code)
+  cannotListenOn('::1', code)
   const server = await listening({ host: 'localhost' })
   const callback = server.callback('s', idle())
   void ask(`${server.redirectUri}?code=c&state=s`, { address: '127.0.0.1' }).catch(() => {})
@@ -315,8 +315,21 @@ test.each(['EADDRINUSE', 'EACCES', 'EWHATEVER'])('localhost is served on both ad
   const before = await listenForCallback()
   before.close()
   const { port } = new URL(before.redirectUri)
-  withoutIPv6(code)
+  cannotListenOn('::1', code)
   await expect(listenForCallback({ host: 'localhost', port: Number(port) })).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
   // The first address is free again.
   await listening({ port: Number(port) })
+})
+
+test.each<[string | undefined, string, RegExp, RegExp]>([
+  ['EADDRINUSE', '127.0.0.1', /^port 4711 on 127\.0\.0\.1, .* is taken by another program$/, /another port that the client is registered/],
+  ['EACCES', '127.0.0.1', /^port 4711 on 127\.0\.0\.1 may not be used by this user$/, /a port above 1023/],
+  ['EADDRNOTAVAIL', '::1', /^this machine has no address ::1$/, /host: '127\.0\.0\.1'/],
+  ['EADDRNOTAVAIL', '127.0.0.1', /^this machine has no address 127\.0\.0\.1$/, /host: '\[::1\]'/],
+  ['EMFILE', '127.0.0.1', /^the login cannot listen on 127\.0\.0\.1 port 4711 \(EMFILE\)$/, /use pasteLogin\(\)/],
+  [undefined, '::1', /^the login cannot listen on ::1 port 4711 \(unknown error\)$/, /use pasteLogin\(\)/]
+])('who cannot listen because of %s on %s is told what to do', async (code, address, message, hint) => {
+  cannotListenOn(address, code)
+  const error = await listenForCallback({ host: address === '::1' ? '[::1]' : '127.0.0.1', port: 4_711 }).catch((caught: unknown) => caught)
+  expect(error).toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED', message: expect.stringMatching(message), hint: expect.stringMatching(hint) })
 })

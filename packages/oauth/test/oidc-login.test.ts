@@ -498,3 +498,20 @@ test('a login is told from a place where a token is', () => {
   expect(isOidcLogin(oidcLogin({ issuer: 'https://idp.example.com', clientId: 'agent', login: approving() }))).toBe(true)
   for (const other of [undefined, null, 'x', () => 'x', { env: 'X' }, { prepare: 'x' }]) expect(isOidcLogin(other)).toBe(false)
 })
+
+test.each<[string, Record<string, unknown>]>([
+  ['idToken.issuer', { issuer: 'http://idp.example.com' }],
+  ['idToken.clientId', { clientId: undefined }],
+  ['idToken.nonsense', { nonsense: 1 }],
+  ['idToken.scope', { scope: 'openid  email' }],
+  ['idToken.scope', { scope: 'openid2 email' }],
+  ['idToken.login', { login: {} }]
+])('a login with a bad %s is refused at construction: %j', (name, change) => {
+  const make = (): unknown => oidcLogin({ issuer: 'https://idp.example.com', clientId: 'agent', login: approving(), ...change } as never)
+  expect(make).toThrow(expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION', message: expect.stringContaining(`option ${name}:`) }))
+})
+
+test('a login that has given nothing out yet has nothing to take back', () => {
+  const login = oidcLogin({ issuer: 'https://idp.example.com', clientId: 'agent', login: approving(), scope: 'email openid' })
+  expect(() => login.refused('a.b.c')).not.toThrow()
+})
