@@ -1,4 +1,4 @@
-import { McpAuthError } from '@mcpauth/core'
+import { McpAuthError, secrets } from '@mcpauth/core'
 import { describe, expect, test } from 'vitest'
 import type { GrantRequest } from '../src/grants/grant.ts'
 import { type DevicePrompt, deviceLogin } from '../src/index.ts'
@@ -23,6 +23,8 @@ function device(answers: Array<Response | Error>, more: Partial<GrantRequest> = 
   return { grant, run: () => grant(ask), sent, waits, prompts, clock }
 }
 
+const unreachable = new McpAuthError('MCPAUTH_NETWORK', 'no', { cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) })
+const refused = new McpAuthError('MCPAUTH_ADDRESS_REFUSED', 'no')
 const failed = { code: 'MCPAUTH_LOGIN_FAILED' }
 
 test('N40: a device login is a person’s, and says which grant it needs of a registration', () => {
@@ -50,6 +52,11 @@ test('N40 N23: both requests name the resource, the first one the scope; a serve
   ])
 })
 
+test('T13: a device code is a secret from then on', async () => {
+  await device([Response.json({ ...authorized, device_code: 'a-device-code-to-hide' })]).run()
+  expect(secrets.redact('a-device-code-to-hide')).toBe('[REDACTED:device_code]')
+})
+
 test('N40: where no resource is wanted, none is sent', async () => {
   const { run, sent } = device([Response.json(authorized)])
   await run()
@@ -65,6 +72,17 @@ test('N40: a refused device authorization says why, and when to come again', asy
   await expect(run()).rejects.toMatchObject({ status: 401, error: 'invalid_client', error_description: 'who?', retryAfterMs: 7_000 })
   expect(prompts).toEqual([])
 })
+
+test.each([[['https://as.example.com/activate']], ['xhttps://as.example.com/activate'], ['xhttp://as.example.com/activate']])(
+  'N40 N35: nobody is sent to %j',
+  async (address) => {
+    const answer = (fields: object): Response => Response.json({ ...authorized, ...fields })
+    await expect(device([answer({ verification_uri: address })]).run()).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE' })
+    const { run, prompts } = device([answer({ verification_uri_complete: address })])
+    await run()
+    expect(prompts).toMatchObject([{ verificationUri: authorized.verification_uri, verificationUriComplete: undefined }])
+  }
+)
 
 describe('N40: the code of a device login', () => {
   test('is good to its last moment', async () => {
@@ -88,17 +106,14 @@ describe('N40: the code of a device login', () => {
     expect(sent).toHaveLength(2)
   })
 
-  test.each<[string, Response | Error]>([
-    ['another refusal', Response.json({ error: 'invalid_grant' }, { status: 400 })],
-    ['a refusal that is none of the four hundreds but nearly', Response.json({ error: 'strange' }, { status: 499 })],
-    [
-      'a connection that never was',
-      new McpAuthError('MCPAUTH_NETWORK', 'no', { cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) })
-    ],
-    ['a refused address', new McpAuthError('MCPAUTH_ADDRESS_REFUSED', 'no')]
-  ])('ends with %s', async (_name, answer) => {
+  test.each<[string, Response | Error, Record<string, unknown>]>([
+    ['another refusal', Response.json({ error: 'invalid_grant' }, { status: 400 }), { error: 'invalid_grant' }],
+    ['a refusal that is nearly a failure', Response.json({ error: 'strange' }, { status: 499 }), { error: 'strange' }],
+    ['a connection that never was', unreachable, { code: 'MCPAUTH_NETWORK' }],
+    ['a refused address', refused, { code: 'MCPAUTH_ADDRESS_REFUSED' }]
+  ])('ends with %s, as it is', async (_name, answer, expected) => {
     const { run, sent } = device([Response.json(authorized), answer])
-    await expect(run()).rejects.toThrow()
+    await expect(run()).rejects.toMatchObject(expected)
     expect(sent).toHaveLength(2)
   })
 })
