@@ -102,13 +102,8 @@ export function requestOptions(
   limits: RequestLimits
 ): TokenEndpointRequestOptions {
   return {
-    [customFetch]: (url: string, init: { method: string; headers: Record<string, string>; body?: unknown }) =>
-      ask.network.send(
-        new URL(url),
-        what,
-        { method: 'POST', headers: init.headers, ...(init.body == null ? {} : { body: String(init.body) }) },
-        { signal: ask.signal, ...limits }
-      ),
+    [customFetch]: (url: string, { headers, body }: { headers: Record<string, string>; body: URLSearchParams }) =>
+      ask.network.send(new URL(url), what, { method: 'POST', headers, body: String(body) }, { signal: ask.signal, ...limits }),
     // Which http is let through is the address guard's to say: it knows which loopback belongs to whom.
     [allowInsecureRequests]: true
   }
@@ -139,7 +134,7 @@ export async function built<T>(run: () => Promise<T>): Promise<T> {
 /** Only what oauth4webapi takes for a conforming answer is used. */
 async function checked(protocol: Protocol, ask: GrantRequest, body: TokenResponse, what: string): Promise<TokenResponse> {
   // An ID token is for the one who asked for it to verify; oauth4webapi would throw for one that is not meant for it.
-  const response = new Response(JSON.stringify({ ...body, id_token: undefined }), { headers: { 'content-type': 'application/json' } })
+  const response = Response.json({ ...body, id_token: undefined })
   const recognizedTokenTypes = { n_a: () => undefined }
   try {
     await protocol.processGenericTokenEndpointResponse(ask.authorizationServer, ask.client, response, { recognizedTokenTypes })
