@@ -54,7 +54,6 @@ export async function listenForCallback(options: LoopbackOptions = {}): Promise<
   let answered = false
 
   function receive(request: IncomingMessage, response: ServerResponse): void {
-    request.resume()
     const answer = answerIn(request)
     if (typeof answer === 'number') refuse(response, answer)
     else if (!answered) accept(answer, response)
@@ -102,7 +101,7 @@ export async function listenForCallback(options: LoopbackOptions = {}): Promise<
       return new Promise((settle, fail) => {
         const give = (): void => fail(signal.reason)
         if (signal.aborted) return give()
-        signal.addEventListener('abort', give, { once: true })
+        signal.addEventListener('abort', give)
         expected = {
           state,
           settle(answer) {

@@ -40,7 +40,7 @@ export function readPastedRedirect({ redirectUri, state, input, print, signal }:
       else if (answer !== '') print(answer)
     }
     if (signal.aborted) return aborted()
-    signal.addEventListener('abort', aborted, { once: true })
+    signal.addEventListener('abort', aborted)
     lines.on('SIGINT', cancelled)
     lines.on('close', ended)
     lines.on('line', read)
