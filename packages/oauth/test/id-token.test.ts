@@ -1,5 +1,6 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type ExpectedIdToken, verifyIdToken } from '../src/id-token.ts'
 import { browserLogin, enterpriseAuthorization, oidcLogin } from '../src/index.ts'
 
@@ -98,10 +99,11 @@ test.each([
   else await expect(verifying).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
 })
 
-test('N37: after a refresh there may be no nonce, and a list of one audience needs no authorized party', async () => {
+test('N37: after a refresh there may be a nonce or not, and a list of one audience needs no authorized party', async () => {
   expect(await verifiedWith({ nonce: undefined }, undefined, { ...good, nonce: undefined, aud: ['agent'] })).toMatchObject({
     subject: 'alice'
   })
+  expect(await verifiedWith({ nonce: undefined })).toMatchObject({ subject: 'alice' })
   await expect(verifiedWith({}, undefined, { ...good, iat: undefined })).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED' })
   await expect(verifiedWith({}, undefined, { ...good, aud: ['agent', 'other'], azp: 'other' })).rejects.toMatchObject({
     code: 'MCPAUTH_LOGIN_FAILED'
@@ -118,23 +120,49 @@ test.each<[string, unknown]>([
   await expect(verifiedWith({}, keys)).rejects.toMatchObject({ code: 'MCPAUTH_DISCOVERY_FAILED' })
 })
 
-test.each([[undefined], [7], ['/jwks'], ['']])('N37: a provider whose jwks_uri is %j is not asked for keys', async (jwks_uri) => {
-  const network = { readMetadata: () => expect.unreachable(), send: () => expect.unreachable() }
-  await expect(verifiedWith({ network, provider: { issuer, jwks_uri } as never })).rejects.toMatchObject({
-    code: 'MCPAUTH_DISCOVERY_FAILED'
-  })
-})
+test.each([[undefined], [7], ['/jwks'], [''], [[`${issuer}/jwks`]]])(
+  'N37: a provider whose jwks_uri is %j is not asked for keys',
+  async (jwks_uri) => {
+    const network = { readMetadata: () => expect.unreachable(), send: () => expect.unreachable() }
+    await expect(verifiedWith({ network, provider: { issuer, jwks_uri } as never })).rejects.toMatchObject({
+      code: 'MCPAUTH_DISCOVERY_FAILED'
+    })
+  }
+)
 
 test('N37: the keys are read from where the provider says, until the caller gives up', async () => {
   const { signal } = new AbortController()
   const asked: unknown[] = []
   const network = {
-    readMetadata: async (url: URL, _what: string, given?: AbortSignal) => {
-      asked.push(url.href, given)
+    readMetadata: async (url: URL, what: string, given?: AbortSignal) => {
+      asked.push(url.href, what, given)
       return { keys: [await exportJWK(publicKey)] }
     },
     send: () => expect.unreachable()
   }
   await verifiedWith({ network, signal })
-  expect(asked).toEqual([`${issuer}/jwks`, signal])
+  expect(asked).toEqual([`${issuer}/jwks`, 'the signing keys', signal])
+})
+
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const ed25519 = generateKeyPairSync('ed25519')
+const ec = (namedCurve: string): typeof rsa => generateKeyPairSync('ec', { namedCurve })
+
+test.each([
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'].map((alg) => [alg, rsa] as const),
+  ['ES256', ec('P-256')] as const,
+  ['ES384', ec('P-384')] as const,
+  ['ES512', ec('P-521')] as const,
+  ['EdDSA', ed25519] as const,
+  ['Ed25519', ed25519] as const
+])('N37: a provider may sign with %s', async (alg, key) => {
+  vi.resetModules()
+  const fresh = await import('../src/id-token.ts')
+  const keys = { keys: [await exportJWK(key.publicKey)] }
+  const network = { readMetadata: async () => keys, send: () => expect.unreachable() }
+  const provider = { issuer, jwks_uri: `${issuer}/jwks` }
+  const token = await new SignJWT(good).setProtectedHeader({ alg }).sign(key.privateKey)
+  expect(await fresh.verifyIdToken(token, { provider, network, clientId: 'agent', nonce: 'n', now: () => nowMs })).toMatchObject({
+    subject: 'alice'
+  })
 })

@@ -87,6 +87,7 @@ test.each<[string, string, { method?: string; host?: string }, number]>([
   ['no state', '?code=c', {}, 400],
   ['two states', '?code=c&state=right&state=right', {}, 400],
   ['two codes', '?code=a&code=b&state=right', {}, 400],
+  ['two errors', '?error=a&error=b&state=right', {}, 400],
   ['two issuers', '?code=a&state=right&iss=a&iss=b', {}, 400],
   ['code and error', '?code=a&error=b&state=right', {}, 400],
   ['neither code nor error', '?state=right', {}, 400]
@@ -121,6 +122,13 @@ test('T10: requests that are not even HTTP, and a target in absolute form, do no
   expect(await raw(`GET //evil.example/callback?code=c&state=right HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 404/)
   expect(await raw(`GET /callback?code=c&state=right HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nX: ${'a'.repeat(40_000)}\r\n\r\n`)).toMatch(
     /^HTTP\/1\.1 431/
+  )
+  // Only HTTP/1.1 has to say which host it wants.
+  expect(await raw('GET /callback?code=c&state=right HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 421/)
+  expect(await raw(`OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 404/)
+  const body = 'a'.repeat(1_000_000)
+  expect(await raw(`POST /callback HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Length: 1000000\r\n\r\n${body}`)).toMatch(
+    /^HTTP\/1\.1 405/
   )
   void ask(`${server.redirectUri}?code=real&state=right`).catch(() => {})
   expect((await callback).get('code')).toBe('real')
@@ -332,4 +340,14 @@ test.each<[string | undefined, string, RegExp, RegExp]>([
   cannotListenOn(address, code)
   const error = await listenForCallback({ host: address === '::1' ? '[::1]' : '127.0.0.1', port: 4_711 }).catch((caught: unknown) => caught)
   expect(error).toMatchObject({ code: 'MCPAUTH_LOGIN_FAILED', message: expect.stringMatching(message), hint: expect.stringMatching(hint) })
+})
+
+test('T10: in a worker of a cluster the address belongs to that worker alone, so that no other one gets its callback', async () => {
+  const listen = vi.spyOn(Server.prototype, 'listen')
+  onTestFinished(() => listen.mockRestore())
+  await listening({ host: 'localhost' })
+  expect(listen.mock.calls.map(([options]) => options)).toEqual([
+    expect.objectContaining({ host: '127.0.0.1', exclusive: true }),
+    expect.objectContaining({ host: '::1', exclusive: true })
+  ])
 })

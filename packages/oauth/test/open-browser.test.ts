@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -85,6 +86,7 @@ test('N35: http is opened only to this machine', () => {
   expect(browserUrl('http://127.0.0.1:8080/authorize?x=1').href).toBe('http://127.0.0.1:8080/authorize?x=1')
   expect(browserUrl('http://[::1]:8080/authorize').href).toBe('http://[::1]:8080/authorize')
   expect(() => browserUrl('http://127.0.0.1.evil.example/')).toThrow(refused)
+  expect(() => browserUrl('as.example')).toThrow(expect.objectContaining({ message: expect.stringMatching(/: it is not a URL$/) }))
   expect(() => browserUrl('https://user:hunter2hunter2@as.example/')).toThrow(
     expect.objectContaining({ message: expect.not.stringContaining('hunter2') })
   )
@@ -226,6 +228,8 @@ test('an opener that is still running after three seconds is a browser in the fo
   vi.advanceTimersByTime(1)
   await opening
   expect(opened).toBe(true)
+  // This program does not wait for it to end.
+  expect(process.getActiveResourcesInfo()).not.toContain('ProcessWrap')
   // It outlives this program: a browser in the foreground of a terminal must not end with Ctrl-C there.
   expect(() => process.kill(-Number(readFileSync(started, 'utf8')), 0)).not.toThrow()
 })
@@ -249,4 +253,31 @@ test.each([
 ])('N35: %.40s is an address for a browser: %s', (url, fine) => {
   if (fine) expect(browserUrl(url).href).toBe(url)
   else expect(() => browserUrl(url)).toThrow(refused)
+})
+
+test('what an opener says is neither heard nor shown, and it is told nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mcpauth-opener-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const program = join(folder, 'browser')
+  const log = join(folder, 'streams')
+  writeFileSync(
+    program,
+    `#!${process.execPath}\nconst fs = require('node:fs'); fs.writeFileSync(${JSON.stringify(log)}, String([0, 1, 2].map((fd) => fs.fstatSync(fd).rdev)))\n`
+  )
+  chmodSync(program, 0o755)
+  await openBrowser(new URL(href), { env: { BROWSER: program }, platform: 'linux' })
+  const nothing = statSync('/dev/null').rdev
+  expect(readFileSync(log, 'utf8')).toBe(String([nothing, nothing, nothing]))
+})
+
+test('an opener has no console window on Windows', async () => {
+  const processes = createRequire(import.meta.url)('node:child_process') as typeof import('node:child_process')
+  const spawn = vi.spyOn(processes, 'spawn')
+  syncBuiltinESMExports()
+  onTestFinished(() => {
+    spawn.mockRestore()
+    syncBuiltinESMExports()
+  })
+  await openBrowser(new URL(href), { env: fakeOpener().env, platform: 'linux' })
+  expect(spawn).toHaveBeenCalledWith('xdg-open', [href], expect.objectContaining({ windowsHide: true }))
 })

@@ -15,10 +15,10 @@ function prompting(input: PassThrough = new PassThrough()) {
 }
 
 /** What is typed there is echoed to standard error. */
-function terminal(): PassThrough {
+function terminal(): PassThrough & { echoed: () => string } {
   const echo = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
   onTestFinished(() => echo.mockRestore())
-  return Object.assign(new PassThrough(), { isTTY: true })
+  return Object.assign(new PassThrough(), { isTTY: true, echoed: () => echo.mock.calls.map(([text]) => text).join('') })
 }
 
 test.each([
@@ -105,4 +105,12 @@ test('an address longer than the line of a terminal is read whole', async () => 
   const { input, answer } = prompting(terminal())
   input.write(`${redirectUri}?code=${'c'.repeat(6_000)}&state=s\r`)
   expect(((await answer) as URLSearchParams).get('code')).toHaveLength(6_000)
+})
+
+test('what is typed into a terminal is seen there', async () => {
+  const input = terminal()
+  const { answer } = prompting(input)
+  input.write(`${good}\r`)
+  await answer
+  expect(input.echoed()).toContain(good)
 })

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { clientAtProvider } from '../src/provider-client.ts'
 
@@ -22,6 +23,16 @@ test.each<[string, Record<string, unknown>, string[] | undefined, Record<string,
   ['has chosen a way keeps to it', { clientSecret, tokenEndpointAuthMethod: 'client_secret_post' }, undefined, post]
 ])('N36: a client that %s at an identity provider', async (_name, options, methods, sent) => {
   expect(await proof({ clientId: 'agent', ...options }, from, 'idToken', methods)).toEqual({ client: { client_id: 'agent' }, sent })
+})
+
+test('N36: a client that has a private key proves itself with that at an identity provider', async () => {
+  const key = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  const { sent } = await proof({ clientId: 'agent', clientSecret, privateKey: () => key }, from, 'idToken')
+  expect(sent).toEqual({
+    client_id: 'agent',
+    client_assertion: expect.any(String),
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+  })
 })
 
 test('a secret that is not there is named as the option that it is', async () => {
