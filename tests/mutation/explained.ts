@@ -1237,5 +1237,71 @@ export const explained: readonly Explained[] = [
     from: "''",
     to: '"Stryker was here!"',
     why: 'no token is of that text, either, and it is no JSON'
+  },
+  {
+    file: 'packages/oauth/src/loopback-server.ts',
+    from: 'code',
+    to: 'true',
+    why: 'the registry takes no secret that is none'
+  },
+  {
+    file: 'packages/oauth/src/loopback-server.ts',
+    from: 'expected?.settle',
+    to: 'expected.settle',
+    why: 'for the compiler: without an expected state nothing is accepted'
+  },
+  {
+    file: 'packages/oauth/src/loopback-server.ts',
+    from: 'server !== undefined',
+    to: 'true',
+    why: 'a page with an undefined server is one without'
+  },
+  {
+    file: 'packages/oauth/src/loopback-server.ts',
+    from: 'target?.startsWith',
+    to: 'target.startsWith',
+    why: 'for the compiler: what a server receives has a target'
+  },
+  {
+    file: 'packages/oauth/src/pasted-redirect.ts',
+    from: 'code',
+    to: 'true',
+    why: 'the registry takes no secret that is none'
+  },
+  {
+    file: 'packages/oauth/src/dpop.ts',
+    from: 'last?.token !== token',
+    to: 'true',
+    why: 'the hash is computed again, and is the same'
+  },
+  {
+    file: 'packages/oauth/src/dpop-proofs.ts',
+    from: 'last?.d !== jwk.d',
+    to: 'true',
+    why: 'the key is loaded again, and signs the same'
+  },
+  {
+    file: 'packages/oauth/src/grants/device-code.ts',
+    from: '/^https?:$/',
+    to: '/^https?:/',
+    why: 'a protocol ends with its only colon'
+  },
+  {
+    file: 'packages/oauth/src/grants/device-code.ts',
+    from: '!(error instanceof OAuthResponseError)',
+    to: 'false',
+    why: 'for the compiler: what is no answer of the server holds no error, and is thrown in the end'
+  },
+  {
+    file: 'packages/oauth/src/grants/grant.ts',
+    from: 'attempt += 1',
+    to: 'attempt -= 1',
+    why: 'it only counts whether it is the first'
+  },
+  {
+    file: 'packages/oauth/src/grants/grant.ts',
+    from: 'endpoint === undefined',
+    to: 'false',
+    why: 'for the compiler: what is absent is no URL either'
   }
 ]
