@@ -107,8 +107,8 @@ async function openWith(open: true | ((url: URL) => void | Promise<void>), url: 
 
 /** The MCP server, as the authorization URL names it (RFC 8707). */
 function serverNamed(url: URL): string | undefined {
-  const resource = url.searchParams.get('resource') ?? ''
-  return URL.canParse(resource) ? safeText(new URL(resource).host) : undefined
+  const resource = url.searchParams.get('resource')
+  return resource && URL.canParse(resource) ? safeText(new URL(resource).host) : undefined
 }
 
 function pageFor(problem: unknown, server: string | undefined): CallbackPage {
