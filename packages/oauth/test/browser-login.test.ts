@@ -416,6 +416,9 @@ test.each([
   ['path', 'x/callback', false],
   ['path', '/a?b', false],
   ['path', '/a#b', false],
+  ['path', '/a:b', false],
+  ['path', '/a:b/c', false],
+  ['path', '/%41', false],
   ['path', '/é', false],
   ['path', '/a/..', false],
   ['path', { toString: () => '/callback' }, false]
