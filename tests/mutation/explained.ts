@@ -1303,5 +1303,35 @@ export const explained: readonly Explained[] = [
     from: 'endpoint === undefined',
     to: 'false',
     why: 'for the compiler: what is absent is no URL either'
+  },
+  {
+    file: 'packages/oauth/src/browser-login.ts',
+    from: '{ return false }',
+    to: '{}',
+    why: 'for the compiler: undefined is no browser, either'
+  },
+  {
+    file: 'packages/oauth/src/browser-login.ts',
+    from: 'server === undefined',
+    to: 'false',
+    why: 'a page with an undefined server is one without'
+  },
+  {
+    file: 'packages/oauth/src/browser-login.ts',
+    from: 'problem.hint === undefined',
+    to: 'false',
+    why: 'a page with undefined advice is one without'
+  },
+  {
+    file: 'packages/oauth/src/browser-login.ts',
+    from: "typeof path !== 'string'",
+    to: 'false',
+    why: 'for the compiler: the path of a URL is a string'
+  },
+  {
+    file: 'packages/oauth/src/oidc-login.ts',
+    from: 'true',
+    to: 'false',
+    why: 'only the names of the table count'
   }
 ]
