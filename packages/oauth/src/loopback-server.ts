@@ -163,7 +163,7 @@ function cannotListen(code: string | undefined, address: string, port: number): 
       `use the other loopback address: host: '${address === '::1' ? '127.0.0.1' : '[::1]'}'`
     ]
   }
-  const [fact, hint] = facts[code ?? ''] ?? [
+  const [fact, hint] = facts[String(code)] ?? [
     `the login cannot listen on ${address} port ${port} (${code ?? 'unknown error'})`,
     'use pasteLogin()'
   ]
