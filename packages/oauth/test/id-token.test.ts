@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import { expect, test, vi } from 'vitest'
 import { type ExpectedIdToken, verifyIdToken } from '../src/id-token.ts'
@@ -144,25 +144,25 @@ test('N37: the keys are read from where the provider says, until the caller give
   expect(asked).toEqual([`${issuer}/jwks`, 'the signing keys', signal])
 })
 
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const ed25519 = generateKeyPairSync('ed25519')
-const ec = (namedCurve: string): typeof rsa => generateKeyPairSync('ec', { namedCurve })
-
-test.each([
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'].map((alg) => [alg, rsa] as const),
-  ['ES256', ec('P-256')] as const,
-  ['ES384', ec('P-384')] as const,
-  ['ES512', ec('P-521')] as const,
-  ['EdDSA', ed25519] as const,
-  ['Ed25519', ed25519] as const
-])('N37: a provider may sign with %s', async (alg, key) => {
+test('N37: a provider may sign with any algorithm whose keys come in pairs', async () => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const ed25519 = generateKeyPairSync('ed25519')
+  const pairs: Record<string, Record<'privateKey' | 'publicKey', KeyObject>> = {
+    ...Object.fromEntries(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'].map((alg) => [alg, rsa])),
+    ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+    ES384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+    ES512: generateKeyPairSync('ec', { namedCurve: 'P-521' }),
+    EdDSA: ed25519,
+    Ed25519: ed25519
+  }
+  // The list of algorithms is read while the module loads: what reads it has to be loaded by this test.
   vi.resetModules()
   const fresh = await import('../src/id-token.ts')
-  const keys = { keys: [await exportJWK(key.publicKey)] }
-  const network = { readMetadata: async () => keys, send: () => expect.unreachable() }
-  const provider = { issuer, jwks_uri: `${issuer}/jwks` }
-  const token = await new SignJWT(good).setProtectedHeader({ alg }).sign(key.privateKey)
-  expect(await fresh.verifyIdToken(token, { provider, network, clientId: 'agent', nonce: 'n', now: () => nowMs })).toMatchObject({
-    subject: 'alice'
-  })
+  for (const [alg, pair] of Object.entries(pairs)) {
+    const network = { readMetadata: async () => ({ keys: [await exportJWK(pair.publicKey)] }), send: () => expect.unreachable() }
+    const provider = { issuer, jwks_uri: `${issuer}/jwks` }
+    const token = await new SignJWT(good).setProtectedHeader({ alg }).sign(pair.privateKey)
+    const verifying = fresh.verifyIdToken(token, { provider, network, clientId: 'agent', nonce: 'n', now: () => nowMs })
+    await expect(verifying, alg).resolves.toMatchObject({ subject: 'alice' })
+  }
 })
