@@ -134,20 +134,6 @@ test('T10: requests that are not even HTTP, and a target in absolute form, do no
   expect((await callback).get('code')).toBe('real')
 })
 
-test('T10: 10,000 junk callbacks, then the real one', async () => {
-  const server = await listening()
-  const callback = server.callback('right', idle())
-  const junk = async (lane: number): Promise<void> => {
-    for (let i = 0; i < 400; i++) {
-      const { status } = await ask(`${server.redirectUri}?code=junk${lane}.${i}&state=wrong${lane}.${i}`)
-      if (status !== 400) throw new Error(`junk was answered with ${status}`)
-    }
-  }
-  await Promise.all(Array.from({ length: 25 }, (_, lane) => junk(lane)))
-  void ask(`${server.redirectUri}?code=real&state=right`).catch(() => {})
-  expect((await callback).get('code')).toBe('real')
-})
-
 test('T10: a second callback changes nothing', async () => {
   const server = await listening()
   const callback = server.callback('right', idle())
