@@ -22,9 +22,6 @@ export interface IdTokenClaims {
   expiresAtSeconds: number
 }
 
-/** Signed with a key of the provider's, never with a secret that a client knows as well. */
-const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
-
 /** Clocks differ. */
 const toleranceSeconds = 60
 
@@ -41,7 +38,8 @@ export async function verifyIdToken(idToken: string, expected: ExpectedIdToken):
   const claims = await jwtVerify(idToken, keys, {
     issuer: provider.issuer,
     audience: clientId,
-    algorithms,
+    // Signed with a key of the provider's, never with a secret that a client knows as well.
+    algorithms: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
     clockTolerance: toleranceSeconds,
     currentDate: new Date(now()),
     requiredClaims: ['sub', 'exp', 'iat']
