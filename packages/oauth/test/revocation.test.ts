@@ -1,6 +1,31 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { TokenRecord } from '@mcpauth/core'
 import { expect, onTestFinished, test } from 'vitest'
+import { revokeTokens } from '../src/revocation.ts'
+import { type PaperAnswer, paper, paperContext, paperRecord } from './paper-servers.ts'
 import { authorizationServer, keyOf, type Scene, scene } from './small-servers.ts'
+
+/** The warnings about tokens that a test has caused. */
+function storeWarnings(): unknown[] {
+  const warnings: unknown[] = []
+  const listener = (event: unknown): void => void warnings.push(event)
+  subscribe('mcpauth:store:warning', listener)
+  onTestFinished(() => void unsubscribe('mcpauth:store:warning', listener))
+  return warnings
+}
+
+/** Revokes the tokens of a record at a server on paper; what it was sent, and within which time it had to answer. */
+async function revoked(record: TokenRecord, answer: PaperAnswer = () => new Response()) {
+  const context = paperContext({}, answer, { revocation_endpoint: `${paper.issuer}/revoke` })
+  const deadlines: (number | undefined)[] = []
+  const send: typeof context.network.send = (url, what, request, limits) => {
+    deadlines.push(limits?.deadlineMs)
+    return context.network.send(url, what, request)
+  }
+  const warnings = storeWarnings()
+  await revokeTokens({ ...context, network: { ...context.network, send } }, record)
+  return { sent: context.asked.map(({ url, form }) => [url, form.get('token'), form.get('client_id')]), deadlines, warnings }
+}
 
 /** A scene with a login, whose server revokes; and what the store warns of. */
 async function loggedIn(options: Parameters<Scene['tokensWith']>[0] = {}) {
@@ -8,11 +33,7 @@ async function loggedIn(options: Parameters<Scene['tokensWith']>[0] = {}) {
   world.as.metadata.revocation_endpoint = `${world.as.origin}/revoke`
   const tokens = world.tokensWith(options)
   await tokens.login()
-  const warnings: unknown[] = []
-  const listener = (event: unknown): void => void warnings.push(event)
-  subscribe('mcpauth:store:warning', listener)
-  onTestFinished(() => void unsubscribe('mcpauth:store:warning', listener))
-  return Object.assign(world, { tokens, warnings, record: await world.store.read(keyOf(world.mcp)) })
+  return Object.assign(world, { tokens, warnings: storeWarnings(), record: await world.store.read(keyOf(world.mcp)) })
 }
 
 test('N41: the client proves itself as it does for tokens, and nothing else of the record is sent', async () => {
@@ -83,4 +104,38 @@ test('N41: a server that ends the grant and cannot revoke an access token by its
   await world.tokens.logout()
   expect(world.as.at('/revoke')).toHaveLength(2)
   expect(world.warnings).toEqual([])
+})
+
+test('N41: the refresh token goes first, because that ends the grant, and neither is waited for longer than ten seconds', async () => {
+  expect(await revoked(paperRecord())).toEqual({
+    sent: [
+      [`${paper.issuer}/revoke`, 'stored-refresh', 'stored-client'],
+      [`${paper.issuer}/revoke`, 'stored-access', 'stored-client']
+    ],
+    deadlines: [10_000, 10_000],
+    warnings: []
+  })
+})
+
+test('N41: a refresh token that could not be revoked is an event, also when the access token could: the grant lives on', async () => {
+  const answer: PaperAnswer = ({ form }) => new Response(null, { status: form.get('token') === 'stored-refresh' ? 503 : 200 })
+  const { sent, warnings } = await revoked(paperRecord(), answer)
+  expect(sent).toHaveLength(2)
+  expect(warnings).toMatchObject([{ server: paper.mcp }])
+})
+
+test.each<[string, Partial<TokenRecord>]>([
+  ['from another issuer', { issuer: 'https://other.example' }],
+  ['from nobody knows where', { issuer: undefined as never }],
+  ['of nobody knows which client', { client: undefined as never }],
+  ['that are none any more', { access_token: undefined as never, refresh_token: undefined as never }]
+])('N15 T2: tokens %s are sent to nobody', async (_name, change) => {
+  expect(await revoked({ ...paperRecord(), ...change })).toEqual({ sent: [], deadlines: [], warnings: [] })
+})
+
+test('N41: a request that cannot be made for the client is an event, and is not sent', async () => {
+  const record = { ...paperRecord(), client: { client_id: 'stored-client', token_endpoint_auth_method: 'client_secret_post' } }
+  const { sent, warnings } = await revoked(record)
+  expect(sent).toEqual([])
+  expect(warnings).toHaveLength(1)
 })
