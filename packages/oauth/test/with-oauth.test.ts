@@ -1,4 +1,4 @@
-import { authFetch } from '@mcpauth/core'
+import { authFetch, type FetchLike, fetchDispatcher } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { expect, test } from 'vitest'
 import { oauthTokens, withOAuth } from '../src/index.ts'
@@ -45,4 +45,58 @@ test('T20: without a login strategy, a needed login is an error at once, and nob
     hint: expect.stringContaining(`login ${mcp.url}`)
   })
   expect(as.seen).toHaveLength(0)
+})
+
+/** What a fetch with these options sends to the server's URL, at a server that answers everything. */
+async function sent(server: string, make: (server: string) => ReturnType<typeof withOAuth>): Promise<(string | null)[]> {
+  const authorizations: (string | null)[] = []
+  const answer: FetchLike = async (_url, init) => {
+    authorizations.push(new Headers(init?.headers).get('authorization'))
+    return new Response('{}')
+  }
+  await using fetch = authFetch(make(server), { dispatcher: fetchDispatcher(answer) })
+  await fetch(server)
+  return authorizations
+}
+
+/** A store with a token of a server. */
+async function storeWith(url: string, access_token: string) {
+  const store = memoryStore()
+  await store.transact({ kind: 'server', url }, (held) => held.write({ access_token, generation: 1 }), { deadlineMs: 1_000 })
+  return store
+}
+
+test('takes options, or tokens that were made with them', async () => {
+  const server = 'https://mcp.example.com/mcp'
+  const store = await storeWith(server, 'good')
+  expect(await sent(server, (url) => withOAuth(url, { store }))).toEqual(['Bearer good'])
+  expect(await sent(server, (url) => withOAuth(new URL(url), oauthTokens(url, { store })))).toEqual(['Bearer good'])
+})
+
+test('options that hold a function are options all the same', () => {
+  expect(() => withOAuth('https://mcp.example.com/mcp', { login: approving(), store: memoryStore() })).not.toThrow()
+  for (const name of ['current', 'renew']) {
+    expect(() => withOAuth('https://mcp.example.com/mcp', { [name]: () => undefined } as never)).toThrow(
+      expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION', message: expect.stringContaining(name) })
+    )
+  }
+})
+
+test('N26: the tokens of one server are not taken for another, not even for another path of it', () => {
+  const tokens = oauthTokens('https://mcp.example.com/mcp', { store: memoryStore() })
+  for (const other of ['https://mcp.example.com/mcp2', 'https://mcp.example.com:8443/mcp', 'http://mcp.example.com/mcp']) {
+    expect(() => withOAuth(other, tokens)).toThrow(
+      expect.objectContaining({
+        code: 'MCPAUTH_INVALID_OPTION',
+        message: expect.stringMatching(/options.*https:\/\/mcp\.example\.com\/mcp$/)
+      })
+    )
+  }
+})
+
+test('N31: a server without TLS is refused, and where that was allowed for its tokens it need not be allowed again', async () => {
+  const server = 'http://mcp.example.com/mcp'
+  const store = await storeWith(server, 'good')
+  expect(() => withOAuth(server, { store })).toThrow(expect.objectContaining({ code: 'MCPAUTH_INSECURE_URL' }))
+  expect(await sent(server, (url) => withOAuth(url, oauthTokens(url, { store, dangerouslyAllowHttp: true })))).toEqual(['Bearer good'])
 })
