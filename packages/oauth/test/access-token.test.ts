@@ -110,6 +110,13 @@ test('the record of a first grant holds everything that its refresh will need', 
   expect(grantedRecord(undefined, { ...response, scope: 'a' }, facts, nowMs)).toMatchObject({ scope: 'a', requested_scope: 'a b' })
 })
 
+test('N26, N37: what is issued as no access token never becomes one: an MCP server would see it', () => {
+  const issued = { access_token: 'an assertion', token_type: 'n_a' } as const
+  expect(() => grantedRecord(undefined, issued as never, facts, nowMs)).toThrow(
+    expect.objectContaining({ code: 'MCPAUTH_OAUTH_RESPONSE', status: 200 })
+  )
+})
+
 test('N27: a refresh keeps what the answer leaves out, except for the end of the token before', () => {
   const before = {
     access_token: 'old',

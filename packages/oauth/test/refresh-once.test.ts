@@ -327,6 +327,16 @@ describe('T18: a holder whose lock was taken away while it asked', () => {
     expect(await scene.stored()).toMatchObject(newer)
   })
 
+  test('keeps a newer grant of which only the refresh token is there: that is no logout', async () => {
+    const { access_token: _none, ...newer } = theirs
+    const scene = await world(async ({ put }) => {
+      await put(newer)
+      return fresh
+    })
+    expect(await scene.refresh()).toMatchObject({ kind: 'adopted', record: newer })
+    expect(await scene.stored()).toMatchObject(newer)
+  })
+
   test.each<[string, TokenRecord]>([
     ['of an older generation', { ...theirs, generation: 1 }],
     ['without a generation', { access_token: 'theirs', refresh_token: 'their-refresh' }],
