@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,8 +13,8 @@ const server = 'http://127.0.0.1:9/mcp'
 const key = { kind: 'server', url: server } as const
 const nowSeconds = (): number => Math.floor(Date.now() / 1000)
 
-/** A module runs once for each of its names. */
-const programs = { count: 0 }
+// Never called: vitest sees from it which file these tests are about.
+void (() => import('../src/refresh-helper.ts'))
 
 /** The program of the helper process, run in this one: `order` on its standard input; resolves with what it said, and its exit code. */
 async function runProgram(order: string, stdout: Writable = new PassThrough()): Promise<{ said: string; exitCode: unknown }> {
@@ -25,8 +25,8 @@ async function runProgram(order: string, stdout: Writable = new PassThrough()): 
   Object.defineProperties(process, { stdin: { value: stdin, configurable: true }, stdout: { value: stdout, configurable: true } })
   const before = process.exitCode
   try {
-    programs.count += 1
-    await import(new URL(`../src/refresh-helper.ts?program=${programs.count}`, import.meta.url).href)
+    // A module runs once for each of its names.
+    await import(new URL(`../src/refresh-helper.ts?${randomUUID()}`, import.meta.url).href)
     return { said: stdout instanceof PassThrough ? String(stdout.read() ?? '') : '', exitCode: process.exitCode }
   } finally {
     process.exitCode = before
