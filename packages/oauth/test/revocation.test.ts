@@ -86,6 +86,7 @@ test.each<[string, (world: Scene) => void]>([
   ['is not there', ({ as }) => void as.overrides.set('/.well-known/oauth-authorization-server', () => 'drop')],
   ['is away', ({ as }) => void as.overrides.set('/revoke', () => ({ status: 503 }))],
   ['does not know the client', ({ as }) => void as.overrides.set('/revoke', () => ({ status: 401, body: { error: 'invalid_client' } }))],
+  ['publishes nothing', ({ mcp }) => void mcp.overrides.set('/.well-known/oauth-protected-resource/mcp', () => ({ status: 404 }))],
   ['redirects', ({ as }) => void as.overrides.set('/revoke', () => ({ status: 307, headers: { location: '/elsewhere' } }))],
   ['is on a private network', ({ as }) => void Object.assign(as.metadata, { revocation_endpoint: 'https://169.254.169.254/revoke' })]
 ])('N41: where a server %s, the tokens are forgotten all the same, and that it could not be told is an event', async (_name, change) => {
