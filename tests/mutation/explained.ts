@@ -27,12 +27,6 @@ export const explained: readonly Explained[] = [
     why: 'for the compiler: no other outcome has a why'
   },
   {
-    file: 'packages/oauth/src/refresher.ts',
-    from: 'refreshToken !== undefined',
-    to: 'true',
-    why: 'for the compiler: what was refused was sent'
-  },
-  {
     file: 'packages/oauth/src/address-guard.ts',
     from: '[]',
     to: '["Stryker was here"]',
@@ -133,6 +127,30 @@ export const explained: readonly Explained[] = [
     from: 'waiter?.reason',
     to: 'waiter.reason',
     why: 'for the compiler: without a waiter nobody aborts'
+  },
+  {
+    file: 'packages/oauth/src/revocation.ts',
+    from: '() => false',
+    to: '() => undefined',
+    why: 'neither is a yes'
+  },
+  {
+    file: 'packages/oauth/src/revocation.ts',
+    from: "'the revocation'",
+    to: '""',
+    why: 'the wording of an error that nobody gets: a logout is done without the server, too'
+  },
+  {
+    file: 'packages/oauth/src/revocation.ts',
+    from: '{ url: undefined, allowForeign: false, refused: false }',
+    to: '{}',
+    why: 'what is absent is no more than what is false'
+  },
+  {
+    file: 'packages/oauth/src/revocation.ts',
+    from: 'false',
+    to: 'true',
+    why: 'nothing is foreign where no challenge names a URL; what was refused has a test'
   },
   {
     file: 'packages/oauth/src/authorization-target.ts',
