@@ -190,6 +190,27 @@ test.each([
   await expect(refresh()).rejects.toMatchObject(error)
 })
 
+test('T8: a helper has a process group of its own: what ends this process’s group, such as Ctrl-C, does not end it', async () => {
+  const helper = helperThat(answered({ kind: 'refreshed' }), 'kill -0 -$$ || exit 1')
+  await expect((await stored(held)).refresh()).resolves.toMatchObject({ kind: 'refreshed' })
+  expect(helper.started()).toBe(true)
+})
+
+test('a helper that ends before it has read its order has answered all the same', async () => {
+  const program = join(folder(), 'helper')
+  writeFileSync(program, `#!/bin/sh\necho '${answered({ kind: 'refreshed' })}'\n`)
+  chmodSync(program, 0o755)
+  insteadOfNode(program)
+  const uncaught: unknown[] = []
+  const listener = (error: unknown): void => void uncaught.push(error)
+  process.on('uncaughtException', listener)
+  onTestFinished(() => void process.off('uncaughtException', listener))
+  // More than a pipe takes at once.
+  const client = { clientId: 'mine', clientSecret: () => 's'.repeat(1_000_000) }
+  await expect((await stored(held, { client })).refresh()).resolves.toMatchObject({ kind: 'refreshed' })
+  expect(uncaught).toEqual([])
+})
+
 test('a helper that cannot be started is an error that says why', async () => {
   insteadOfNode('/nonexistent/node')
   const { refresh } = await stored(held)
