@@ -45,6 +45,12 @@ export const explained: readonly Explained[] = [
     why: 'for the compiler: our handlers have it'
   },
   {
+    file: 'packages/oauth/src/refresh-helper.ts',
+    from: 'hint === undefined',
+    to: 'false',
+    why: 'what is undefined is not written down'
+  },
+  {
     file: 'packages/oauth/src/record-refresh.ts',
     from: 'token_endpoint === undefined',
     to: 'false',
