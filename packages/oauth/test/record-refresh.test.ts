@@ -170,6 +170,19 @@ describe('T2: where a refresh token is sent', () => {
     expect(world.as.at('/token')[0]?.form.get('resource')).toBe(expected)
   })
 
+  test.each<[string, OAuthOptions, string | undefined, string | null]>([
+    ['none, so that what was granted stays', {}, 'a b', null],
+    ['none, where the option says so', { scopeOnRefresh: 'omit' }, 'a b', null],
+    ['what was requested, for a server that wants it again', { scopeOnRefresh: 'requested' }, 'a b', 'a b'],
+    ['none, where none was requested', { scopeOnRefresh: 'requested' }, undefined, null]
+  ])('the scope is %s', async (_name, options, requested_scope, expected) => {
+    const { world, record } = await loggedIn()
+    await using _world = world
+    const asked = { ...record, scope: 'a', ...(requested_scope === undefined ? {} : { requested_scope }) }
+    await refreshOf(world, options).send(asked, record.refresh_token as string)
+    expect(world.as.at('/token')[0]?.form.get('scope')).toBe(expected)
+  })
+
   test('a record whose client nobody knows is not renewable', async () => {
     const { world, record } = await loggedIn()
     await using _world = world
