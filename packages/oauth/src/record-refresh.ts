@@ -68,10 +68,10 @@ export function recordRefresh(context: AuthorizationContext, errors: LoginErrors
     return authorizationServer
   }
 
-  /** An endpoint without its issuer could be anyone's, unless the user names the same one or it is the server's own. */
+  /** An endpoint without its issuer could be anyone's, unless it is the server's own. */
   function isBound({ issuer, token_endpoint }: TokenRecord): boolean {
     if (token_endpoint === undefined || !URL.canParse(token_endpoint)) return false
-    return issuer !== undefined || token_endpoint === tokenUrl || new URL(token_endpoint).origin === server.origin
+    return issuer !== undefined || new URL(token_endpoint).origin === server.origin
   }
 
   return { isOurs, isStillOurs, send }
