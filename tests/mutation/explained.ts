@@ -57,6 +57,12 @@ export const explained: readonly Explained[] = [
     why: 'for the compiler: what is absent is no URL either'
   },
   {
+    file: 'packages/oauth/src/record-refresh.ts',
+    from: 'false',
+    to: 'true',
+    why: 'nothing is foreign where no challenge names a URL; where one does, that it stays false has a test'
+  },
+  {
     file: 'packages/oauth/src/current-token.ts',
     from: '() => void Promise.all([loadAsking(), loadProtocol()]).catch(() => undefined)',
     to: '() => undefined',
