@@ -6,7 +6,7 @@ import { fileStore, memoryStore, spawnGuard } from '@mcpauth/token-store'
 import { expect, onTestFinished, test } from 'vitest'
 import type { OAuthOptions } from '../src/index.ts'
 import { OAuthResponseError } from '../src/oauth-response-error.ts'
-import { checkOptions } from '../src/options.ts'
+import { type ClientOptions, checkOptions } from '../src/options.ts'
 import type { RefreshTask } from '../src/refresh.ts'
 import { type HelperAnswer, refreshIsolated } from '../src/refresh-isolation.ts'
 import { scene } from './small-servers.ts'
@@ -128,6 +128,30 @@ test('a helper of a client that registered itself is told of no client', async (
   expect(helper.order().options).not.toHaveProperty('client')
 })
 
+test.each<[string, ClientOptions, Record<string, string>]>([
+  ['no secret', { clientId: 'mine' }, {}],
+  ['a secret', { clientId: 'mine', clientSecret: { env: 'S' } }, { clientSecret: 'the-secret' }],
+  ['a private key', { clientId: 'mine', privateKey: { env: 'K' } }, { privateKey: 'the-key' }]
+])('a helper of a client with %s is told of that client and no more', async (_name, client, secrets) => {
+  const helper = helperThat(answered({ kind: 'refreshed' }))
+  await (await stored(held, { client, env: { S: 'the-secret', K: 'the-key' } })).refresh()
+  expect(helper.order()).toMatchObject({ options: { client: { clientId: 'mine' } } })
+  expect(helper.order().secrets).toEqual(secrets)
+})
+
+test.each(['clientSecret', 'privateKey'])('where client.%s cannot be read the error names it, and no helper is started', async (name) => {
+  const helper = helperThat(answered({ kind: 'refreshed' }))
+  const { refresh } = await stored(held, { client: { clientId: 'mine', [name]: { env: 'UNSET' } }, env: {} })
+  await expect(refresh()).rejects.toMatchObject({ message: expect.stringContaining(`client.${name}`) })
+  expect(helper.started()).toBe(false)
+})
+
+test('T13: what a helper says on its standard error goes nowhere, and does not hold it up', async () => {
+  // More than a pipe takes that nobody reads.
+  helperThat(answered({ kind: 'refreshed' }), 'head -c 2000000 /dev/zero >&2')
+  expect(await (await stored(held)).refresh()).toMatchObject({ kind: 'refreshed' })
+})
+
 test.each<[HelperAnswer, Record<string, unknown>]>([
   [{ kind: 'refreshed' }, { kind: 'refreshed', saved: true, record: held }],
   [{ kind: 'adopted' }, { kind: 'adopted', record: held }],
@@ -242,6 +266,13 @@ test('T8: while somebody else has a helper, one waits for the record to change, 
   expect(await waiting).toMatchObject({ kind: 'adopted', record: { access_token: 'newer' } })
   turn?.release()
   expect(helper.started()).toBe(false)
+})
+
+test('where nothing can be refreshed, nobody else’s helper is waited for', async () => {
+  const { refresh, root, task } = await stored({ access_token: 'the-old-access-token', generation: 1 }, { lockWaitMs: 100 })
+  const turn = spawnGuard(root, task.key).tryTake()
+  expect(await refresh()).toMatchObject({ kind: 'impossible', why: 'no-refresh-token' })
+  turn?.release()
 })
 
 test('T8: what is found when the turn comes is looked at again before a helper starts', async () => {
