@@ -93,9 +93,8 @@ async function refreshAsGuard(task: RefreshTask, settings: Settings, root: strin
 }
 
 async function orderOf({ stale, now }: RefreshTask, settings: Settings, root: string): Promise<HelperOrder> {
-  const options: OAuthOptions = Object.fromEntries(
-    writable.filter((name) => settings[name] !== undefined).map((name) => [name, settings[name]])
-  )
+  // What is undefined is not written down.
+  const options: OAuthOptions = Object.fromEntries(writable.map((name) => [name, settings[name]]))
   const order: HelperOrder = { server: settings.server.href, root, stale, offsetMs: now() - Date.now(), options, secrets: {} }
   const { client, env } = settings
   if (!client) return order
@@ -145,7 +144,7 @@ function parseAnswer(text: string): HelperAnswer | undefined {
 function errorOf({ code, message, hint, response }: HelperError): McpAuthError {
   const more = hint === undefined ? {} : { hint }
   return response
-    ? new OAuthResponseError(message.replace(/: status.*$/s, ''), { ...response, ...more })
+    ? new OAuthResponseError(message.replace(/: status.*/s, ''), { ...response, ...more })
     : new McpAuthError(code, message, more)
 }
 
