@@ -45,6 +45,78 @@ export const explained: readonly Explained[] = [
     why: 'for the compiler: our handlers have it'
   },
   {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: 'performance.now() > until',
+    to: 'performance.now() >= until',
+    why: 'a moment more or less of waiting'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: '8 + Math.random() * 52',
+    to: '8 - Math.random() * 52',
+    why: 'how often is looked'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: 'Math.random() * 52',
+    to: 'Math.random() / 52',
+    why: 'how often is looked'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: "'.ts'",
+    to: '""',
+    why: 'the sources end so; tests/packed runs what is published'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: "'refresh-helper.js'",
+    to: '""',
+    why: 'its name in what is published, which tests/packed runs'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: 'true',
+    to: 'false',
+    why: 'whether Windows opens a console; that the helper is detached has a test'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: 'helper.stdout?.setEncoding',
+    to: 'helper.stdout.setEncoding',
+    why: 'for the compiler: it is a pipe'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: 'helper.stdin?.on',
+    to: 'helper.stdin.on',
+    why: 'for the compiler: it is a pipe'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: 'helper.stdin?.end',
+    to: 'helper.stdin.end',
+    why: 'for the compiler: it is a pipe'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: "'utf8'",
+    to: '""',
+    why: 'no encoding means the same one'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: '{ return undefined }',
+    to: '{}',
+    why: 'nothing is undefined, too'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: 'hint === undefined',
+    to: 'false',
+    why: 'a hint that is undefined is none'
+  },
+  {
     file: 'packages/oauth/src/refresh-helper.ts',
     from: 'hint === undefined',
     to: 'false',
