@@ -1,3 +1,4 @@
+import { McpAuthError } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { describe, expect, test } from 'vitest'
 import { findTarget } from '../src/authorization-target.ts'
@@ -19,7 +20,7 @@ const documentOf = (issuer: string) => `${issuer}/.well-known/oauth-authorizatio
 
 interface Given {
   options?: OAuthOptions
-  /** What the web holds, by URL. */
+  /** What the web holds, by URL; an Error is what reading it ends with. */
   web?: Record<string, unknown>
   inUse?: string
   refused?: boolean
@@ -43,6 +44,7 @@ async function find({ options = {}, web, inUse, refused = true, signal }: Given 
       readMetadata: async (url: URL, _what: string, given?: AbortSignal) => {
         asked.push(url.href)
         signals.push(given)
+        if (documents[url.href] instanceof Error) throw documents[url.href]
         return structuredClone(documents[url.href])
       },
       send: () => expect.unreachable()
@@ -139,6 +141,52 @@ describe('N42: a server of before 2025-06-18', () => {
       code: 'MCPAUTH_DISCOVERY_FAILED',
       message: expect.stringContaining('did not ask for a login')
     })
+  })
+
+  const byHand = { authorizationUrl: 'https://as.example/a', tokenUrl: 'https://as.example/t' }
+  const named = { authorization_endpoint: byHand.authorizationUrl, token_endpoint: byHand.tokenUrl }
+  const alone = { issuer: own, code_challenge_methods_supported: ['S256'], ...named }
+  const broken = new McpAuthError('MCPAUTH_NETWORK', 'broken')
+  const elsewhere = { clientId: 'mine', issuer: 'https://as.example/tenant' }
+
+  test.each<[string, object, Given]>([
+    ['those that are not given are discovered', { ...metadataOf(own), ...named }, { web: { [documentOf(own)]: metadataOf(own) } }],
+    ['there are no others where nothing is published', alone, { web: {} }],
+    ['they need no refusal', alone, { web: {}, refused: false }],
+    ['N7: they need no metadata that is of another issuer', alone, { web: { [documentOf(own)]: metadataOf(first) } }],
+    ['T9: they need no metadata that cannot be read', alone, { web: { [documentOf(own)]: broken } }],
+    [
+      'N15: a client that is registered elsewhere stays there',
+      { ...alone, issuer: elsewhere.issuer },
+      { web: { [documentOf(own)]: metadataOf(own) }, options: { client: elsewhere } }
+    ],
+    ['N15: also where nothing is published', { ...alone, issuer: elsewhere.issuer }, { web: {}, options: { client: elsewhere } }],
+    [
+      'a client that is registered here is no reason to leave its metadata out',
+      { ...metadataOf(own), ...named },
+      { web: { [documentOf(own)]: metadataOf(own) }, options: { client: { clientId: 'mine', issuer: own } } }
+    ]
+  ])('whose endpoints the user gives: %s', async (_name, expected, given) => {
+    const { authorizationServer } = await find({ ...given, options: { ...byHand, ...given.options } })
+    expect(authorizationServer).toEqual(expected)
+  })
+
+  test.each<[string, Given]>([
+    ['is of another issuer', { web: { [documentOf(own)]: metadataOf(first) } }],
+    ['cannot be read', { web: { [documentOf(own)]: broken } }]
+  ])('N7 T9: whose metadata %s is an error where the user gives no endpoints', async (_name, given) => {
+    await expect(find(given)).rejects.toMatchObject({ code: expect.stringMatching(/^MCPAUTH_(ISSUER_MISMATCH|NETWORK)$/) })
+  })
+
+  test('whose endpoints the user gives is not waited for by a caller that gave up', async () => {
+    const leaving = new AbortController()
+    const web = { [documentOf(own)]: broken }
+    await expect(find({ web, options: byHand, signal: AbortSignal.abort() })).rejects.toBe(broken)
+    await expect(find({ web, options: byHand, signal: leaving.signal })).resolves.toBeDefined()
+  })
+
+  test('N15: is used by its metadata where a client belongs elsewhere and the user gives no endpoints; the client is refused later', async () => {
+    expect(await issuerOf({ web: { [documentOf(own)]: metadataOf(own) }, options: { client: elsewhere } })).toBe(own)
   })
 })
 

@@ -1,4 +1,4 @@
-import { memoryStore } from '@mcpauth/token-store'
+import { fileStore, memoryStore } from '@mcpauth/token-store'
 import { expect, test } from 'vitest'
 import { browserLogin, clientCredentials, oauthTokens, withOAuth } from '../src/index.ts'
 import { checkClientMetadataUrl, checkHttps, checkOptions, checkScope } from '../src/options.ts'
@@ -175,6 +175,25 @@ test.each<[string, Record<string, unknown>]>([
   expect(() => settingsOf(options)).toThrow(
     expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION', message: expect.stringContaining(`option ${name}:`) })
   )
+})
+
+const elsewhere = { store: fileStore({ root: '/nonexistent' }), refreshIsolation: 'process' }
+
+test('T8: a helper process refreshes where it could do what this process would', () => {
+  expect(() => settingsOf(elsewhere)).not.toThrow()
+  for (const options of [
+    { ...elsewhere, dispatcher: { dispatch: () => true } },
+    { ...elsewhere, store: memoryStore() },
+    { ...elsewhere, refreshIsolation: '' }
+  ])
+    expect(() => settingsOf(options)).toThrow(expect.objectContaining({ message: expect.stringContaining('option refreshIsolation:') }))
+})
+
+test('the store is the one that was given', async () => {
+  const store = memoryStore()
+  const key = { kind: 'server', url } as const
+  await store.transact(key, (held) => held.write({ version: 1, access_token: 'a', generation: 1 } as never), { deadlineMs: 1_000 })
+  expect(await settingsOf({ store }).store.read(key)).toMatchObject({ access_token: 'a' })
 })
 
 test.each([[null], ['options'], [5]])('options that are %j are refused', (options) => {

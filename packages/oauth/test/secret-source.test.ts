@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { secrets } from '@mcpauth/core'
+import { McpAuthError, secrets } from '@mcpauth/core'
 import { expect, onTestFinished, test } from 'vitest'
 import { clientCredentials } from '../src/index.ts'
 import { checkSecretSource, readSecret, type SecretSource } from '../src/secret-source.ts'
@@ -85,6 +85,48 @@ test.each([
   expect(() => checkSecretSource('client.clientSecret', source)).toThrow(
     expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION', message: expect.not.stringContaining('hunter2') })
   )
+})
+
+test.each<[string, unknown]>([
+  ['client.clientSecret:', {}],
+  ['client.clientSecret.env:', { env: 'not a name' }],
+  ['client.clientSecret.file:', { file: '' }],
+  ['client.clientSecret.file:', { file: 5 }]
+])('what is refused is named to the letter: option %s', (name, source) => {
+  expect(() => checkSecretSource('client.clientSecret', source)).toThrow(`option ${name}`)
+})
+
+test.each<[string, unknown]>([
+  ['a variable', { env: 'NAME' }],
+  ['a file', { file: '/run/secrets/one' }],
+  ['a function', () => 'secret']
+])('%s is a source of a secret', (_name, source) => {
+  expect(() => checkSecretSource('client.clientSecret', source)).not.toThrow()
+})
+
+test('T13: a secret is printed as the name of its option', async () => {
+  await readSecret('client.clientSecret', () => 'the-secret-with-a-name', {})
+  expect(secrets.redact('the-secret-with-a-name')).toBe('[REDACTED:client.clientSecret]')
+})
+
+test('an error names its option before the variable, and is otherwise the one that it was', async () => {
+  const known = await readSecret('grant.token', { env: 'NAME' }, {}).catch((error: unknown) => error)
+  expect(known).toMatchObject({ message: 'grant.token: the environment variable NAME is not set', hint: expect.stringContaining('NAME') })
+  const own = new RangeError('the environment is closed')
+  const closed = new Proxy(
+    {},
+    {
+      get: () => {
+        throw own
+      }
+    }
+  )
+  await expect(readSecret('grant.token', { env: 'NAME' }, closed)).rejects.toBe(own)
+})
+
+test('an error of ours that a function throws is handed on as it is', async () => {
+  const own = new McpAuthError('MCPAUTH_NETWORK', 'the vault does not answer')
+  await expect(readSecret('grant.token', () => Promise.reject(own), {})).rejects.toBe(own)
 })
 
 test.skipIf(process.platform === 'win32')(

@@ -93,11 +93,13 @@ test('T9: the error says what the server said, and when to come back', async () 
   ).rejects.toMatchObject({
     status: 503,
     ...said,
-    retryAfterMs: 30_000
+    retryAfterMs: 30_000,
+    message: expect.not.stringContaining('JSON')
   })
   await expect(readTokenResponse(answer('<html>', 502), 'the refresh', 'https://mcp.example.com')).rejects.toMatchObject({
     status: 502,
-    error: undefined
+    error: undefined,
+    message: expect.stringContaining('is not JSON')
   })
 })
 
