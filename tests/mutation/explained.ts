@@ -238,6 +238,12 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/oauth/src/authorization-target.ts',
+    from: 'context.signal?.aborted',
+    to: 'context.signal.aborted',
+    why: 'for the compiler: every discovery has its time limit'
+  },
+  {
+    file: 'packages/oauth/src/authorization-target.ts',
     from: 'issuer !== undefined',
     to: 'true',
     why: 'for the compiler: undefined is in no list of issuers'
@@ -1435,5 +1441,9 @@ export const explained: readonly Explained[] = [
     from: 'true',
     to: 'false',
     why: 'only the names of the table count'
+    file: 'packages/oauth/src/options.ts',
+    from: 'false',
+    to: 'true',
+    why: 'the next line lets nothing but https through'
   }
 ]

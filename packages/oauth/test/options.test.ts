@@ -167,8 +167,11 @@ test.each<[string, Record<string, unknown>]>([
   ['client.issuer', { client: { clientId: 'a', issuer: new URL('https://as.example.com') } }],
   ['client.tokenEndpointAuthMethod', { client: { clientId: 'a', tokenEndpointAuthMethod: 'client_secret_post', privateKey: () => 'k' } }],
   ['client.tokenEndpointAuthMethod', { client: { clientId: 'a', tokenEndpointAuthMethod: 'private_key_jwt', clientSecret: () => 's' } }],
+  ['client.tokenEndpointAuthMethod', { client: { clientId: 'a', tokenEndpointAuthMethod: 'client_secret_jwt', clientSecret: () => 's' } }],
+  ['client.tokenEndpointAuthMethod', { client: { clientId: 'a', tokenEndpointAuthMethod: '' } }],
   ['deviceAuthorizationUrl', { deviceAuthorizationUrl: 'http://as.example.com/device' }],
   ['clientMetadataUrl', { clientMetadataUrl: 'https://client.example.com/' }],
+  ['clientMetadataUrl', { clientMetadataUrl: 'https://client.example.com/a/../b' }],
   ['refreshIsolation', { refreshIsolation: 'thread' }],
   ['refreshIsolation', { refreshIsolation: 'process' }]
 ])('beyond its limits a %s is refused by its name: %j', (name, options) => {
