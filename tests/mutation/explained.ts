@@ -292,6 +292,12 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/oauth/src/authorization-server-client.ts',
+    from: 'value === null',
+    to: 'false',
+    why: 'for the compiler: what is absent is neither a number nor a date'
+  },
+  {
+    file: 'packages/oauth/src/authorization-server-client.ts',
     from: '{ return undefined }',
     to: '{}',
     why: 'for the compiler: a function without a return gives undefined'
@@ -1445,5 +1451,29 @@ export const explained: readonly Explained[] = [
     from: 'false',
     to: 'true',
     why: 'the next line lets nothing but https through'
+  },
+  {
+    file: 'packages/oauth/src/option-names.ts',
+    from: "name.replace(/[_-]/g, '').toLowerCase()",
+    to: "name.replace(/[_-]/g, '').toUpperCase()",
+    why: 'either is one case'
+  },
+  {
+    file: 'packages/oauth/src/road-network.ts',
+    from: 'roads.filter((known) => !known.road.closed.aborted)',
+    to: 'roads',
+    why: 'a road that is closed is not taken anyway, only kept in memory'
+  },
+  {
+    file: 'packages/oauth/src/secret-source.ts',
+    from: 'hint === undefined',
+    to: 'false',
+    why: 'a hint of undefined and none are the same'
+  },
+  {
+    file: 'packages/oauth/src/secret-source.ts',
+    from: '`as ${name}`',
+    to: '``',
+    why: 'the words of a hint'
   }
 ]

@@ -20,6 +20,7 @@ test.each([
   ['http://localhost/callback', 'http://127.0.0.1:51234/callback'],
   ['http://127.0.0.1/callback', 'http://127.0.0.1:51234/callback?x'],
   ['https://127.0.0.1/callback', 'http://127.0.0.1:51234/callback'],
+  ['https://127.0.0.1/callback', 'https://127.0.0.1:8443/callback'],
   ['https://app.example.com/callback', 'https://app.example.com:8443/callback'],
   ['com.example.app:/callback', 'com.example.app:/other']
 ])('RFC 8252 §7.3: %s does not serve %s', (registered, used) => {
