@@ -27,6 +27,12 @@ export const explained: readonly Explained[] = [
     why: 'for the compiler: no other outcome has a why'
   },
   {
+    file: 'packages/oauth/src/with-oauth.ts',
+    from: "tokens.server.protocol === 'http:'",
+    to: 'true',
+    why: 'with an https server the permission has no effect; that it is not given there is for those who read'
+  },
+  {
     file: 'packages/oauth/src/address-guard.ts',
     from: '[]',
     to: '["Stryker was here"]',
@@ -1447,6 +1453,8 @@ export const explained: readonly Explained[] = [
     from: 'true',
     to: 'false',
     why: 'only the names of the table count'
+  },
+  {
     file: 'packages/oauth/src/options.ts',
     from: 'false',
     to: 'true',

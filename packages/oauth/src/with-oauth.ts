@@ -26,7 +26,7 @@ export function withOAuth(server: string | URL, options: OAuthOptions | OAuthTok
   if (parseServerUrl(server, { dangerouslyAllowHttp: true }).href !== tokens.server.href)
     throw invalidOption('options', `these are the tokens of ${tokens.server.href}`)
   // What is http here has been allowed where the tokens were made.
-  return withRefreshOn401(tokens.server, tokens, { dangerouslyAllowHttp: true })
+  return withRefreshOn401(tokens.server, tokens, { dangerouslyAllowHttp: tokens.server.protocol === 'http:' })
 }
 
 function isTokens(options: OAuthOptions | OAuthTokens): options is OAuthTokens {
