@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
-import { explained } from './explained.ts'
+import { type Explained, explained } from './explained.ts'
 
 interface Place {
   line: number
@@ -86,7 +86,8 @@ function judge({ files }: Report): Tally {
   for (const [file, { source, mutants }] of Object.entries(files).toSorted()) {
     const tried = mutants.filter(({ status }) => ['Killed', 'Timeout', 'Survived', 'NoCoverage'].includes(status))
     const survivors = tried.filter(({ status }) => status === 'Survived' || status === 'NoCoverage')
-    const unexplained = survivors.filter((mutant) => !isExplained(file, textAt(source, mutant), mutant.replacement ?? ''))
+    const rows = explained.filter((row) => row.file === file)
+    const unexplained = survivors.filter((mutant) => !takeRow(rows, textAt(source, mutant), mutant.replacement ?? ''))
     all.killed += tried.length - survivors.length
     all.of += tried.length
     all.unexplained += unexplained.length
@@ -95,12 +96,16 @@ function judge({ files }: Report): Tally {
     )
     for (const mutant of unexplained)
       console.log(`       ${mutant.location.start.line}: ${line(textAt(source, mutant))}  →  ${line(mutant.replacement ?? '')}`)
+    for (const { from, to } of rows) console.log(`       (explained, but met by no survivor: ${from}  →  ${to})`)
   }
   return all
 }
 
-function isExplained(file: string, from: string, to: string): boolean {
-  return explained.some((each) => each.file === file && each.from === line(from) && each.to === line(to))
+/** A row explains one mutant: the same change at another place is another matter. */
+function takeRow(rows: Explained[], from: string, to: string): boolean {
+  const index = rows.findIndex((row) => row.from === line(from) && row.to === line(to))
+  if (index >= 0) rows.splice(index, 1)
+  return index >= 0
 }
 
 function textAt(source: string, { location: { start, end } }: Mutant): string {
