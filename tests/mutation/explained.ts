@@ -219,6 +219,12 @@ export const explained: readonly Explained[] = [
     why: 'for the compiler: without a waiter nobody aborts'
   },
   {
+    file: 'packages/oauth/src/flights.ts',
+    from: 'waiter?.reason',
+    to: 'waiter.reason',
+    why: 'for the compiler: only its own abort makes an end of its waiting'
+  },
+  {
     file: 'packages/oauth/src/revocation.ts',
     from: '() => false',
     to: '() => undefined',
@@ -265,6 +271,12 @@ export const explained: readonly Explained[] = [
     from: '{ deadlineMs: 1_000 }',
     to: '{}',
     why: 'the lock of a store that only this process has, held for no time at all'
+  },
+  {
+    file: 'packages/oauth/src/session-store.ts',
+    from: '{ deadlineMs: 1_000 }',
+    to: '{}',
+    why: 'the same lock, when what only this process has is cleared'
   },
   {
     file: 'packages/oauth/src/authorization.ts',
