@@ -11,17 +11,18 @@ test('N14 N15: a server that has forgotten the registration shows a page and cal
   const port = Number(spare.url.port)
   await spare.close()
   const asked: string[] = []
-  const login = browserLogin({
-    port,
-    timeoutMs: 1_000,
-    open: async (url) => {
-      asked.push(url.searchParams.get('client_id') ?? '')
-      // The person reads an error page, and nothing else happens.
-      await as.approve(url).catch(() => undefined)
-    },
-    print: () => undefined
-  })
-  const tokens = oauthTokens(server.url, { login, store })
+  const loginWithin = (timeoutMs: number) =>
+    browserLogin({
+      port,
+      timeoutMs,
+      open: async (url) => {
+        asked.push(url.searchParams.get('client_id') ?? '')
+        // The person reads an error page, and nothing else happens.
+        await as.approve(url).catch(() => undefined)
+      },
+      print: () => undefined
+    })
+  const tokens = oauthTokens(server.url, { login: loginWithin(60_000), store })
   await tokens.login()
 
   const key = { kind: 'client', issuer: as.issuer } as const
@@ -33,7 +34,8 @@ test('N14 N15: a server that has forgotten the registration shows a page and cal
     },
     { deadlineMs: 1_000 }
   )
-  await expect(tokens.login()).rejects.toMatchObject({
+  // Nobody comes back, so a short time will do.
+  await expect(oauthTokens(server.url, { login: loginWithin(1_000), store }).login()).rejects.toMatchObject({
     code: 'MCPAUTH_LOGIN_FAILED',
     hint: expect.stringContaining('--new-registration')
   })
