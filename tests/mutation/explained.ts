@@ -1495,5 +1495,23 @@ export const explained: readonly Explained[] = [
     from: '`as ${name}`',
     to: '``',
     why: 'the words of a hint'
+  },
+  {
+    file: 'packages/oauth/src/client-authentication.ts',
+    from: 'kid === undefined',
+    to: 'false',
+    why: 'JSON leaves an undefined kid out'
+  },
+  {
+    file: 'packages/oauth/src/client-authentication.ts',
+    from: 'key.asymmetricKeyDetails?.namedCurve',
+    to: 'key.asymmetricKeyDetails.namedCurve',
+    why: 'for the compiler: a key of a curve has it'
+  },
+  {
+    file: 'packages/oauth/src/client-authentication.ts',
+    from: 'chosen === undefined',
+    to: 'false',
+    why: 'for the compiler: every type of key has an algorithm, and undefined is none'
   }
 ]

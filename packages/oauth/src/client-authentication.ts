@@ -142,14 +142,15 @@ const algorithms: Readonly<Record<string, readonly string[]>> = {
  * @throws `MCPAUTH_KEY_INVALID` not a private key, or of a kind or for an algorithm that cannot be used.
  */
 export function readPrivateKey(text: string, alg?: string, kid?: string): PrivateKey {
-  const jwk = text.trimStart().startsWith('{') ? parseJson(text) : undefined
-  const key = keyOf(text, isObject(jwk) ? jwk : undefined)
+  const parsed = parseJson(text)
+  const jwk = isObject(parsed) ? parsed : undefined
+  const key = keyOf(text, jwk)
   const type = key.asymmetricKeyType === 'ec' ? `ec:${key.asymmetricKeyDetails?.namedCurve}` : String(key.asymmetricKeyType)
   const usable = algorithms[type]
   if (!usable) throw invalidKey(`its type ${type} cannot be used`)
-  const chosen = alg ?? (isObject(jwk) && typeof jwk.alg === 'string' ? jwk.alg : usable[0])
+  const chosen = alg ?? (typeof jwk?.alg === 'string' ? jwk.alg : usable[0])
   if (chosen === undefined || !usable.includes(chosen)) throw invalidKey(`its type ${type} does not fit the algorithm ${chosen}`)
-  const id = kid ?? (isObject(jwk) && typeof jwk.kid === 'string' ? jwk.kid : undefined)
+  const id = kid ?? (typeof jwk?.kid === 'string' ? jwk.kid : undefined)
   return { key, alg: chosen, ...(id === undefined ? {} : { kid: id }) }
 }
 
