@@ -337,6 +337,18 @@ test.each(['no URL', '', '//as.example.com'])('N7: an issuer that is no URL is a
   expect(context.asked).toEqual([])
 })
 
+test.each(['https://10.0.0.1', 'http://as.example.com', 'https://user@as.example.com'])(
+  'N34: an authorization server that the guard refuses is named as what it is, and nobody is asked: %s',
+  async (name) => {
+    const context = publishing({})
+    await expect(discoverAuthorizationServer(context, name)).rejects.toMatchObject({
+      code: 'MCPAUTH_ADDRESS_REFUSED',
+      message: expect.stringMatching(/^the authorization server is at /)
+    })
+    expect(context.asked).toEqual([])
+  }
+)
+
 test.each([[{ ...metadata, issuer: undefined }], [{ ...metadata, issuer: [issuer] }], [['x']], [null]])(
   'N6: a document without an issuer is none, and the next place is asked: %j',
   async (document) => {
