@@ -1513,5 +1513,35 @@ export const explained: readonly Explained[] = [
     from: 'chosen === undefined',
     to: 'false',
     why: 'for the compiler: every type of key has an algorithm, and undefined is none'
+  },
+  {
+    file: 'packages/oauth/src/client-registration.ts',
+    from: 'scope === undefined',
+    to: 'false',
+    why: 'JSON leaves an undefined scope out'
+  },
+  {
+    file: 'packages/oauth/src/client-registration.ts',
+    from: "'the client registration'",
+    to: '""',
+    why: 'the words of an error'
+  },
+  {
+    file: 'packages/oauth/src/client-registration.ts',
+    from: 'secret !== undefined',
+    to: 'true',
+    why: 'before secrets.add(): the registry takes nothing that is no text'
+  },
+  {
+    file: 'packages/oauth/src/client-registration.ts',
+    from: "typeof fields.token_endpoint_auth_method === 'string'",
+    to: 'true',
+    why: 'for the compiler: what is no text is no method either'
+  },
+  {
+    file: 'packages/oauth/src/client-registration.ts',
+    from: 'expires !== undefined',
+    to: 'true',
+    why: 'for the compiler: NaN is not over'
   }
 ]

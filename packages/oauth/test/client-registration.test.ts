@@ -1,6 +1,7 @@
 import { createVerify, generateKeyPairSync } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { type ClientRecord, McpAuthError, secrets } from '@mcpauth/core'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { type ClientDescription, isReusable, registerClient } from '../src/client-registration.ts'
 import { browserLogin, clientMetadataDocument } from '../src/index.ts'
 import { authorizationServer, keyOf, scene } from './small-servers.ts'
@@ -325,7 +326,7 @@ test('N12: a registration says who we are, as JSON, in bounded time, and what co
 test('N12: without a browser there are no redirect URIs and no response types, and the grant stays in the second try', async () => {
   const { sent, register } = registering([400, { error: 'invalid_client_metadata' }], [200, { client_id: 'c1', client_secret: '' }])
   const record = await register({ redirectUri: undefined, grantTypes: ['client_credentials'], scope: undefined })
-  expect(record).toEqual({
+  expect(record).toStrictEqual({
     client_id: 'c1',
     token_endpoint_auth_method: 'none',
     redirect_uris: [],
@@ -359,6 +360,7 @@ test.each([
   ['http://localhost:9/callback', 'native'],
   ['https://127.0.0.1/callback', 'native'],
   ['com.example.app:/callback', 'native'],
+  ['com.example.app:/https://app.example.com', 'native'],
   ['https://app.example.com/callback', 'web'],
   ['http://app.example.com/callback', 'web']
 ])('N13: a redirect to %s is application_type %s', async (redirectUri, type) => {
@@ -399,6 +401,16 @@ test.each<[string, Array<[number, unknown]>, string, number]>([
   const { sent, register } = registering(...answers)
   await expect(register()).rejects.toMatchObject({ code })
   expect(sent).toHaveLength(tries)
+})
+
+test('T13: a registration is an event that names the issuer and the client, and nothing that is secret', async () => {
+  const events: unknown[] = []
+  const listener = (event: unknown): void => void events.push(event)
+  subscribe('mcpauth:client:registered', listener)
+  onTestFinished(() => void unsubscribe('mcpauth:client:registered', listener))
+  await registering([201, { client_id: 'c1', client_secret: 'the-secret-of-the-event' }]).register()
+  await expect(registering([403, { client_id: 'c2' }]).register()).rejects.toMatchObject({ code: 'MCPAUTH_REGISTRATION_FAILED' })
+  expect(events).toEqual([{ issuer: as.issuer, clientId: 'c1' }])
 })
 
 test('N14: a network that fails refuses nothing, and nothing is tried again', async () => {
