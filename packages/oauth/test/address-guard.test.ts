@@ -81,6 +81,44 @@ test.each([
   else expect(() => checkUrl(new URL(url), 'x')).toThrow(refused)
 })
 
+const notPublic = [
+  '127.0.0.0 127.255.255.255 ::1',
+  '10.0.0.0 10.255.255.255 172.16.0.0 172.31.255.255 192.168.0.0 192.168.255.255 100.64.0.0 100.127.255.255 fc00:: fdff:ffff::1',
+  '0.0.0.0 0.255.255.255 169.254.0.0 169.254.255.255 192.0.0.0 192.0.0.255 192.0.2.0 192.0.2.255 192.88.99.0 192.88.99.255',
+  '198.18.0.0 198.19.255.255 198.51.100.0 198.51.100.255 203.0.113.0 203.0.113.255 224.0.0.0 239.255.255.255 240.0.0.0 255.255.255.254',
+  '168.63.129.16 ::2 ::ffff:1 64:ff9b:: 64:ff9b::ffff:ffff 64:ff9b:1:: 64:ff9b:1:ffff::1 100:: 100::ffff:ffff:ffff:ffff 2001:: 2001:1ff:ffff::1',
+  '2001:db8:: 2001:db8:ffff::1 2002:: 2002:ffff::1 3fff:: 3fff:fff:ffff::1 5f00:: 5f00:ffff::1 fe80:: febf:ffff::1 fec0:: feff:ffff::1 ff00:: ffff::1'
+]
+const besideThem = [
+  '126.255.255.255 128.0.0.0 9.255.255.255 11.0.0.0 172.15.255.255 172.32.0.0 192.167.255.255 192.169.0.0 100.63.255.255 100.128.0.0',
+  '1.0.0.0 169.253.255.255 169.255.0.0 191.255.255.255 192.0.1.0 192.0.3.0 192.88.98.255 192.88.100.0 198.17.255.255 198.20.0.0',
+  '198.51.99.255 198.51.101.0 203.0.112.255 203.0.114.0 223.255.255.255 168.63.129.15 168.63.129.17 fbff:ffff::1 ::1:0:0:1',
+  '64:ff9b:0:1::1 64:ff9b:2::1 100:0:0:1::1 2001:200::1 2001:db7:ffff::1 2001:db9::1 2003:: 3ffe:ffff::1 3fff:1000:: 5eff:ffff::1 5f01::'
+]
+
+test('N34: every range that is not public ends where the registries end it (RFC 6890)', () => {
+  const { checkUrl } = addressGuard({ server: new URL('https://mcp.example.com/mcp') })
+  const urlOf = (address: string): URL => new URL(address.includes(':') ? `https://[${address}]/` : `https://${address}/`)
+  for (const address of notPublic.flatMap((line) => line.split(' '))) expect(() => checkUrl(urlOf(address), 'x'), address).toThrow(refused)
+  for (const address of besideThem.flatMap((line) => line.split(' '))) expect(() => checkUrl(urlOf(address), 'x'), address).not.toThrow()
+})
+
+test.each(['metadata', 'metadata.google.internal', 'metadata.goog', 'instance-data.ec2.internal'])(
+  'N34: a metadata service is no authorization server, also for a server on a private network: %s',
+  (name) => {
+    for (const server of ['https://mcp.example.com/mcp', 'https://10.0.0.1/mcp', 'http://localhost:1/mcp'])
+      expect(() => addressGuard({ server: new URL(server) }).checkUrl(new URL(`https://${name}/`), 'x'), server).toThrow(
+        expect.objectContaining({ message: expect.stringContaining('metadata service') })
+      )
+  }
+)
+
+test.each(['as.internal', 'as.local', 'as.home.arpa'])('N34: %s is on a private network by its name', (name) => {
+  const reach = (server: string) => () => addressGuard({ server: new URL(server) }).checkUrl(new URL(`https://${name}/`), 'x')
+  expect(reach('https://mcp.example.com/mcp')).toThrow(refused)
+  expect(reach('https://10.0.0.1/mcp')).not.toThrow()
+})
+
 test('N34: what the user allows for http is http: another scheme is still refused', () => {
   const { checkUrl } = addressGuard({ server: new URL('http://mcp.example.com/mcp'), dangerouslyAllowHttp: true })
   expect(() => checkUrl(new URL('http://as.example.com/'), 'x')).not.toThrow()

@@ -391,7 +391,10 @@ test.each<[string, Error, string]>([
 
 test('rule 7: only an error of the network may have arrived, unless its code says that no connection was made', () => {
   const network = (code?: string) => new McpAuthError('MCPAUTH_NETWORK', 'x', code === undefined ? {} : { cause: { code } })
-  for (const code of ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT', 'CERT_HAS_EXPIRED'])
+  const unreachable = 'ECONNREFUSED ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH EADDRNOTAVAIL UND_ERR_CONNECT_TIMEOUT'
+  const untrusted =
+    'ERR_TLS_CERT_ALTNAME_INVALID CERT_HAS_EXPIRED DEPTH_ZERO_SELF_SIGNED_CERT SELF_SIGNED_CERT_IN_CHAIN UNABLE_TO_VERIFY_LEAF_SIGNATURE'
+  for (const code of [...unreachable.split(' '), ...untrusted.split(' '), 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'])
     expect(mayHaveArrived(network(code)), code).toBe(false)
   for (const code of ['ECONNRESET', 'UND_ERR_SOCKET', 'EPIPE', undefined]) expect(mayHaveArrived(network(code)), code).toBe(true)
   for (const other of [new McpAuthError('MCPAUTH_TIMEOUT', 'x'), new Error('x'), { code: 'MCPAUTH_NETWORK' }, undefined])

@@ -119,6 +119,14 @@ test.each<[string, () => string, string | undefined, string]>([
   expect(readPrivateKey(text(), alg)).toEqual({ key: expect.anything(), alg: expected })
 })
 
+test.each<[string, () => string]>([
+  ['RS256 RS384 RS512 PS256 PS384 PS512', () => pemOf(rsa.privateKey)],
+  ['ES256', () => pemOf(privateKey)],
+  ['EdDSA Ed25519', () => pemOf(ed25519)]
+])('N36: a key may sign with each algorithm of its kind: %s', (names, text) => {
+  for (const alg of names.split(' ')) expect(readPrivateKey(text(), alg).alg).toBe(alg)
+})
+
 test('N36: the name of a key is the one that was given, else the one in the JWK', () => {
   expect(readPrivateKey(jwkOf(privateKey, { kid: 'own' })).kid).toBe('own')
   expect(readPrivateKey(jwkOf(privateKey, { kid: 'own' }), undefined, 'given').kid).toBe('given')
