@@ -1,4 +1,4 @@
-import { type CustomInspectFunction, inspect } from 'node:util'
+import type { CustomInspectFunction } from 'node:util'
 import { markAsUncloneable } from 'node:worker_threads'
 import { standInFor } from './stand-in.ts'
 
@@ -11,6 +11,9 @@ import { standInFor } from './stand-in.ts'
 export function globalResponse(response: Response): Response {
   return new BridgedResponse(response) as unknown as Response
 }
+
+/** `inspect.custom` of `node:util`. An import of it would load all that hangs on that module. */
+const inspectCustom = Symbol.for('nodejs.util.inspect.custom')
 
 /** Answers to every member of the global class: what is inherited from there would look for an answer of its own. */
 class BridgedResponse {
@@ -78,7 +81,7 @@ class BridgedResponse {
   get [Symbol.toStringTag](): string {
     return 'Response'
   }
-  [inspect.custom](...call: Parameters<CustomInspectFunction>): unknown {
+  [inspectCustom](...call: Parameters<CustomInspectFunction>): unknown {
     return inspectAs(this.#response, call)
   }
 }
@@ -129,13 +132,13 @@ class BridgedHeaders {
   get [Symbol.toStringTag](): string {
     return 'Headers'
   }
-  [inspect.custom](...call: Parameters<CustomInspectFunction>): unknown {
+  [inspectCustom](...call: Parameters<CustomInspectFunction>): unknown {
     return inspectAs(this.#headers, call)
   }
 }
 
 function inspectAs(value: object, call: Parameters<CustomInspectFunction>): unknown {
-  return (value as { [inspect.custom]: CustomInspectFunction })[inspect.custom](...call)
+  return (value as { [inspectCustom]: CustomInspectFunction })[inspectCustom](...call)
 }
 
 standInFor(BridgedResponse, () => Response)

@@ -1,4 +1,4 @@
-import { createSecretMatcher } from './secret-matcher.ts'
+import { createSecretMatcher, type SecretMatcher } from './secret-matcher.ts'
 
 /** The secrets this program has read, as closures and never as a readable list. */
 export interface SecretRegistry {
@@ -47,8 +47,8 @@ function shared<T>(name: string, create: () => T): T {
 /** What is known about one secret. */
 interface Entry {
   readonly label: string
-  /** Takes it out of the matcher. */
-  readonly remove: () => void
+  /** Takes it out of the matcher; absent until it is in there. */
+  leave?: () => void
   /** Somebody named no owner: it does not go when it is replaced. */
   lasting: boolean
   /** Where it is one of the last. */
@@ -63,7 +63,9 @@ interface Rotation {
 
 /** Makes a registry of its own. Programs use {@link secrets}. */
 export function createSecretRegistry(capacity: number = secretCapacity): SecretRegistry {
-  const matcher = createSecretMatcher()
+  // Most programs send a token and print nothing: the matcher is made, and a secret's forms are written, when a text is first looked through.
+  let matcher: SecretMatcher | undefined
+  const waiting = new Map<string, Entry>()
   const entries = new Map<string, Entry>()
   /** By label, oldest first. */
   const groups = new Map<string, Set<string>>()
@@ -79,13 +81,9 @@ export function createSecretRegistry(capacity: number = secretCapacity): SecretR
 
   function remember(secret: string, label: string): Entry {
     if (entries.size >= capacity) forgetOne(label)
-    const replacement = replacementOf(label)
-    const removals = [...new Set([secret, ...longLines(secret)])].map((part) => matcher.add(part, replacement))
-    const remove = (): void => {
-      for (const removal of removals) removal()
-    }
-    const entry: Entry = { label, remove, lasting: false, rotations: new Set() }
+    const entry: Entry = { label, lasting: false, rotations: new Set() }
     entries.set(secret, entry)
+    waiting.set(secret, entry)
     if (!groups.has(label)) groups.set(label, new Set())
     return entry
   }
@@ -112,7 +110,8 @@ export function createSecretRegistry(capacity: number = secretCapacity): SecretR
   }
 
   function forget(secret: string, entry: Entry): void {
-    entry.remove()
+    waiting.delete(secret)
+    entry.leave?.()
     entries.delete(secret)
     const group = groups.get(entry.label) as Set<string>
     group.delete(secret)
@@ -123,8 +122,22 @@ export function createSecretRegistry(capacity: number = secretCapacity): SecretR
     }
   }
 
+  function matcherOfAll(): SecretMatcher {
+    const all = matcher ?? createSecretMatcher()
+    matcher = all
+    for (const [secret, entry] of waiting) {
+      const replacement = replacementOf(entry.label)
+      const leaves = [...new Set([secret, ...longLines(secret)])].map((part) => all.add(part, replacement))
+      entry.leave = () => {
+        for (const leave of leaves) leave()
+      }
+    }
+    waiting.clear()
+    return all
+  }
+
   function redact(text: string): string {
-    const found = matcher.find(text)
+    const found = matcherOfAll().find(text)
     if (found.length === 0) return text
     let result = ''
     let at = 0
