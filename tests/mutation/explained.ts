@@ -747,16 +747,46 @@ export const explained: readonly Explained[] = [
     why: 'the filter saves look-ups: what it lets through is compared all the same'
   },
   {
+    file: 'packages/core/src/url-queries.ts',
+    from: "'?'",
+    to: '""',
+    why: 'spares a text without a query the search for one'
+  },
+  {
     file: 'packages/core/src/secret-registry.ts',
-    from: 'crowd.size === 0',
+    from: 'group.size === 0',
     to: 'false',
     why: 'an empty group lowers the share of the others by one label'
   },
   {
     file: 'packages/core/src/secret-registry.ts',
-    from: 'groups.delete(labels.get(oldest) as string)',
+    from: 'groups.delete(entry.label)',
     to: ';',
     why: 'an empty group lowers the share of the others by one label'
+  },
+  {
+    file: 'packages/core/src/secret-registry.ts',
+    from: 'rotation.secrets.size === 0',
+    to: 'true',
+    why: 'a rotation begun anew keeps eight more, within the bound of the whole registry'
+  },
+  {
+    file: 'packages/core/src/secret-registry.ts',
+    from: 'rotation.secrets.size === 0',
+    to: 'rotation.secrets.size !== 0',
+    why: 'a rotation begun anew keeps eight more, within the bound of the whole registry'
+  },
+  {
+    file: 'packages/core/src/secret-registry.ts',
+    from: 'rotation.secrets.size === 0',
+    to: 'false',
+    why: 'an empty rotation costs its name'
+  },
+  {
+    file: 'packages/core/src/secret-registry.ts',
+    from: 'rotations.delete(rotation.name)',
+    to: ';',
+    why: 'an empty rotation costs its name'
   },
   {
     file: 'packages/core/src/secret-registry.ts',

@@ -73,3 +73,19 @@ test('T15 a token68 is kept apart from parameters, and only a challenge with one
   expect(bare).toEqual({ scheme: 'basic', parameters: {} })
   for (const challenge of [bare, bearer]) expect(Object.keys(challenge ?? {})).toEqual(['scheme', 'parameters'])
 })
+
+test('T15 a scheme alone is a challenge, also as the last word', () => {
+  expect(parseChallenges('Bearer')).toEqual([{ scheme: 'bearer', parameters: {} }])
+  expect(parseChallenges('Basic realm="a", Bearer ')).toEqual([basic, { scheme: 'bearer', parameters: {} }])
+})
+
+test('T15 a value without quotes is a token, or a URL as some servers send it', () => {
+  expect(parseChallenges('Bearer error=invalid_token, resource_metadata=https://a.example/x?y=1, scope=read')).toEqual([
+    { scheme: 'bearer', parameters: { error: 'invalid_token', resource_metadata: 'https://a.example/x?y=1', scope: 'read' } }
+  ])
+})
+
+test('T15 spaces around the equals sign of a first parameter are passed over', () => {
+  expect(parseChallenges('Basic realm = "a"')).toEqual([basic])
+  expect(parseChallenges('Basic realm= "a", Bearer scope ="s"')).toEqual([basic, { scheme: 'bearer', parameters: { scope: 's' } }])
+})

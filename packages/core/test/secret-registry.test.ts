@@ -128,10 +128,24 @@ test('a token that is used again outlives the ones that came after it', () => {
 })
 
 test('what the bound of the whole registry pushed out can come back and be replaced like any other', () => {
-  const registry = createSecretRegistry(10)
   const tokens = Array.from({ length: 40 }, (_, i) => `access-token-number-${i}`)
-  for (const token of [...tokens, ...tokens]) for (const owner of ['a', 'b']) registry.add(token, 'token', owner)
-  expect(tokens.filter((token) => registry.redact(`${token} `) !== `${token} `)).toEqual(tokens.slice(-8))
+  for (const capacity of [5, 10]) {
+    const registry = createSecretRegistry(capacity)
+    for (const token of [...tokens, ...tokens]) for (const owner of ['a', 'b']) registry.add(token, 'token', owner)
+    expect(tokens.filter((token) => registry.redact(`${token} `) !== `${token} `)).toEqual(tokens.slice(-Math.min(capacity, 8)))
+  }
+})
+
+test('what is forgotten is forgotten, whether a text was looked through meanwhile or not', () => {
+  const registry = createSecretRegistry()
+  const key = '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n-----END PRIVATE KEY-----'
+  registry.add(key, 'key', 'a')
+  expect(registry.redact('BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj')).toBe('[REDACTED:key]')
+  const later = Array.from({ length: 16 }, (_, i) => `another-key-number-${i}`)
+  for (const secret of later.slice(0, 8)) registry.add(secret, 'key', 'a')
+  expect(registry.redact('BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj')).toBe('BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj')
+  for (const secret of later.slice(8)) registry.add(secret, 'key', 'a')
+  expect(later.filter((secret) => registry.redact(`${secret} `) !== `${secret} `)).toEqual(later.slice(8))
 })
 
 test('a secret that is used again is not the next to go', () => {
