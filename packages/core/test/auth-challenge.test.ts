@@ -85,7 +85,10 @@ test('T15 a value without quotes is a token, or a URL as some servers send it', 
   ])
 })
 
-test('T15 spaces around the equals sign of a first parameter are passed over', () => {
+test('T15 spaces around an equals sign are passed over', () => {
   expect(parseChallenges('Basic realm = "a"')).toEqual([basic])
-  expect(parseChallenges('Basic realm= "a", Bearer scope ="s"')).toEqual([basic, { scheme: 'bearer', parameters: { scope: 's' } }])
+  expect(parseChallenges('Basic realm= "a", Bearer error="e", scope = "s"')).toEqual([
+    basic,
+    { scheme: 'bearer', parameters: { error: 'e', scope: 's' } }
+  ])
 })
