@@ -68,16 +68,51 @@ async function mutate(folder: string): Promise<boolean> {
   return total.unexplained === 0
 }
 
+/** First against the tests that need no server; then what survived, against all. */
 async function mutatePackage(folder: string, name: string, wanted: readonly string[]): Promise<Report> {
   const all = `packages/${name}/src/**/*.ts`
   const sources = wanted.length === 0 || wanted.includes(`packages/${name}`) ? [all, '!**/index.ts'] : wanted
-  const env = { MCPAUTH_MUTATION_TESTS: `packages/${name}/test/**/*.test.ts`, ...process.env }
+  const report = await stryker(folder, sources, { ...testsOf(name), MCPAUTH_MUTATION_QUICK: '' })
+  const survivors = Object.entries(report.files).flatMap(([file, { mutants }]) =>
+    mutants.filter(hasSurvived).map((mutant) => ({ id: idOf(file, mutant), range: rangeOf(file, mutant) }))
+  )
+  if (survivors.length === 0) return report
+  const second = await stryker(folder, [...new Set(survivors.map(({ range }) => range))], testsOf(name))
+  const statuses = new Map(
+    Object.entries(second.files).flatMap(([file, { mutants }]) => mutants.map((mutant) => [idOf(file, mutant), mutant.status]))
+  )
+  for (const [file, { mutants }] of Object.entries(report.files))
+    for (const mutant of mutants.filter(hasSurvived)) mutant.status = statuses.get(idOf(file, mutant)) ?? mutant.status
+  return report
+}
+
+function testsOf(name: string): Record<string, string> {
+  return { MCPAUTH_MUTATION_TESTS: process.env.MCPAUTH_MUTATION_TESTS ?? `packages/${name}/test/**/*.test.ts` }
+}
+
+async function stryker(folder: string, sources: readonly string[], env: Record<string, string>): Promise<Report> {
   const status = await new Promise((settle, fail) => {
-    const stryker = spawn('./dev', ['exec', 'stryker', 'run', '--mutate', sources.join(',')], { cwd: folder, stdio: 'inherit', env })
-    stryker.on('error', fail).on('close', settle)
+    const run = spawn('./dev', ['exec', 'stryker', 'run', '--mutate', sources.join(',')], {
+      cwd: folder,
+      stdio: 'inherit',
+      env: { ...process.env, ...env }
+    })
+    run.on('error', fail).on('close', settle)
   })
   if (status !== 0) throw new Error(`stryker ended with ${status}`)
   return JSON.parse(readFileSync(join(folder, '.artifacts', 'mutation.json'), 'utf8'))
+}
+
+function hasSurvived({ status }: Mutant): boolean {
+  return status === 'Survived' || status === 'NoCoverage'
+}
+
+function idOf(file: string, { location, replacement }: Mutant): string {
+  return JSON.stringify([file, location, replacement])
+}
+
+function rangeOf(file: string, { location: { start, end } }: Mutant): string {
+  return `${file}:${start.line}:${start.column - 1}-${end.line}:${end.column - 1}`
 }
 
 /** Prints a line per file and every survivor that nobody has explained. */
@@ -85,7 +120,7 @@ function judge({ files }: Report): Tally {
   const all: Tally = { killed: 0, of: 0, unexplained: 0 }
   for (const [file, { source, mutants }] of Object.entries(files).toSorted()) {
     const tried = mutants.filter(({ status }) => ['Killed', 'Timeout', 'Survived', 'NoCoverage'].includes(status))
-    const survivors = tried.filter(({ status }) => status === 'Survived' || status === 'NoCoverage')
+    const survivors = tried.filter(hasSurvived)
     const rows = explained.filter((row) => row.file === file)
     const unexplained = survivors.filter((mutant) => !takeRow(rows, textAt(source, mutant), mutant.replacement ?? ''))
     all.killed += tried.length - survivors.length

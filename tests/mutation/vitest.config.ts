@@ -1,3 +1,4 @@
+import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
@@ -10,11 +11,20 @@ const elsewhere = [
   'packages/oauth/test/{session-store,callback-flood}.test.ts'
 ]
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** The tests that talk to a server over the wire: each takes as long as a hundred others. */
+const onTheWire = globSync('packages/*/test/*.test.ts', { cwd: root }).filter((file) => /servers\/|small-servers/.test(read(file)))
+
+function read(file: string): string {
+  return readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+}
+
 export default defineConfig({
-  root: fileURLToPath(new URL('../..', import.meta.url)),
+  root,
   test: {
     include: (process.env.MCPAUTH_MUTATION_TESTS ?? '').split(' '),
-    exclude: elsewhere,
+    exclude: [...elsewhere, ...(process.env.MCPAUTH_MUTATION_QUICK === undefined ? [] : onTheWire)],
     setupFiles: ['vitest.seed.ts'],
     // A mutant is switched on at run time, so the modules can stay loaded.
     isolate: false,
