@@ -435,6 +435,12 @@ export const explained: readonly Explained[] = [
     why: 'publishing to nobody is nothing'
   },
   {
+    file: 'packages/core/src/fetch-dispatcher.ts',
+    from: '[]',
+    to: '["Stryker was here"]',
+    why: 'a piece without bytes is not told, and a string has no byteLength'
+  },
+  {
     file: 'packages/core/src/replay.ts',
     from: 'prepared.options === this.#original',
     to: 'true',
