@@ -33,6 +33,10 @@ async function run(fetch: FetchLike, options: DispatchOptions, handler: Dispatch
     handler.onRequestStart?.(controller, {})
     if (controller.aborted) throw controller.reason
     const response = await fetch(requestUrl(options), { ...initOf(options), signal: controller.signal })
+    if (controller.aborted) {
+      await response.body?.cancel()
+      throw controller.reason
+    }
     const headers = headersOf(response)
     controller.rawHeaders = Object.entries(headers).flatMap(([name, value]) =>
       [value].flat().flatMap((item) => [Buffer.from(name), Buffer.from(item, 'latin1')])

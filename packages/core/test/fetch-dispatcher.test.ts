@@ -216,6 +216,17 @@ test('an abort reaches fetch, and its reason is the error, whatever fetch makes 
   expect(await send(waiting, get, { onRequestStart })).toEqual(['start', gone])
 })
 
+test('an answer that comes after the abort, from a fetch that knows no signals, is given up unseen', async () => {
+  const cancelled = vi.fn()
+  const deaf: FetchLike = async () => {
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+    return new Response(new ReadableStream({ cancel: cancelled }))
+  }
+  const onRequestStart = (controller: DispatchController): unknown => setImmediate(() => controller.abort(gone))
+  expect(await send(deaf, get, { onRequestStart })).toEqual(['start', gone])
+  expect(cancelled).toHaveBeenCalledOnce()
+})
+
 test('an abort while an answer comes: nothing more is told of it, and the rest of its body is given up', async () => {
   const cancelled = vi.fn()
   const long = new ReadableStream({
