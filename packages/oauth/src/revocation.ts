@@ -2,7 +2,7 @@ import { publish, type TokenRecord } from '@mcpauth/core'
 import { type AuthorizationContext, grantRequest } from './authorization-context.ts'
 import { findTarget } from './authorization-target.ts'
 import { identityOfRecord } from './client-identity.ts'
-import { built, type GrantRequest, requestOptions } from './grants/grant.ts'
+import { built, requestOptions } from './grants/grant.ts'
 import { loadProtocol } from './protocol.ts'
 
 /**
@@ -20,10 +20,17 @@ export async function revokeTokens(context: AuthorizationContext, record: TokenR
 
 /** Whether the grant is over there, or the server has no way to end it. */
 async function tellServer(context: AuthorizationContext, record: TokenRecord): Promise<boolean> {
-  const ask = await revocationAsk(context, record)
-  const tokens = [record.refresh_token, record.access_token].filter((token) => token !== undefined)
-  if (!ask) return true
+  const { settings, discovery } = context
+  const challenge = { url: undefined, allowForeign: false, refused: false }
+  const { authorizationServer } = await findTarget(settings, discovery, challenge, record.issuer)
+  // Nobody else may see them.
+  if (authorizationServer.issuer !== record.issuer) return false
+  if (authorizationServer.revocation_endpoint === undefined) return true
+  const identity = await identityOfRecord(settings, record.client, authorizationServer)
+  if (!identity) return false
+  const ask = grantRequest(context, { authorizationServer, client: identity.client, clientAuth: identity.clientAuth })
   const protocol = await loadProtocol()
+  const tokens = [record.refresh_token, record.access_token].filter((token) => token !== undefined)
   let first: boolean | undefined
   for (const token of tokens) {
     const options = requestOptions(protocol, ask, 'the revocation', { deadlineMs: 10_000 })
@@ -34,19 +41,4 @@ async function tellServer(context: AuthorizationContext, record: TokenRecord): P
     first ??= ok
   }
   return first !== false
-}
-
-/** Only to the issuer that the tokens are from. */
-async function revocationAsk(context: AuthorizationContext, record: TokenRecord): Promise<GrantRequest | undefined> {
-  const { settings, discovery } = context
-  const { authorizationServer } = await findTarget(
-    settings,
-    discovery,
-    { url: undefined, allowForeign: false, refused: false },
-    record.issuer
-  )
-  if (authorizationServer.revocation_endpoint === undefined || authorizationServer.issuer !== record.issuer) return undefined
-  const identity = await identityOfRecord(settings, record.client, authorizationServer)
-  if (!identity) return undefined
-  return grantRequest(context, { authorizationServer, client: identity.client, clientAuth: identity.clientAuth })
 }

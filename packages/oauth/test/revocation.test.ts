@@ -128,10 +128,14 @@ test('N41: a refresh token that could not be revoked is an event, also when the 
 test.each<[string, Partial<TokenRecord>]>([
   ['from another issuer', { issuer: 'https://other.example' }],
   ['from nobody knows where', { issuer: undefined as never }],
-  ['of nobody knows which client', { client: undefined as never }],
-  ['that are none any more', { access_token: undefined as never, refresh_token: undefined as never }]
-])('N15 T2: tokens %s are sent to nobody', async (_name, change) => {
-  expect(await revoked({ ...paperRecord(), ...change })).toEqual({ sent: [], deadlines: [], warnings: [] })
+  ['of nobody knows which client', { client: undefined as never }]
+])('N15 T2: tokens %s are sent to nobody, and that they live on is an event', async (_name, change) => {
+  expect(await revoked({ ...paperRecord(), ...change })).toMatchObject({ sent: [], deadlines: [], warnings: [{ server: paper.mcp }] })
+})
+
+test('N41: where there are no tokens any more, nothing is sent, and nothing is amiss', async () => {
+  const gone = { ...paperRecord(), access_token: undefined as never, refresh_token: undefined as never }
+  expect(await revoked(gone)).toEqual({ sent: [], deadlines: [], warnings: [] })
 })
 
 test('N41: a request that cannot be made for the client is an event, and is not sent', async () => {
