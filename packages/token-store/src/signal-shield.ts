@@ -9,6 +9,25 @@ export interface SignalShield {
 type Signal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 type Listener = (...args: unknown[]) => void
 
+/** Who gets the signals: a process. */
+export interface SignalHost {
+  readonly pid: number
+  kill(pid: number, signal: Signal): unknown
+  on(signal: Signal, listener: Listener): unknown
+  removeListener(signal: Signal, listener: Listener): unknown
+  rawListeners(signal: Signal): unknown[]
+}
+
+/** Options of {@link createSignalShield}. */
+export interface SignalShieldOptions {
+  /** How long a signal is held back at most, in milliseconds. @default 5000 */
+  readonly capMs?: number
+  /** @default process */
+  readonly host?: SignalHost
+  /** Whether signals come here at all. @default in the main thread */
+  readonly hears?: boolean
+}
+
 const signals: readonly Signal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 /** A signal is not held back for longer: who sends it may send SIGKILL next. */
 const defaultCapMs = 5_000
@@ -31,14 +50,18 @@ export function signalShield(): SignalShield {
  *
  * A second signal of the same kind, or five seconds, end the shield at once. Worker threads get no signals and need no shield.
  */
-export function createSignalShield(capMs: number = defaultCapMs): SignalShield {
-  if (!isMainThread) return { raise: () => () => undefined }
+export function createSignalShield({
+  capMs = defaultCapMs,
+  host = process as SignalHost,
+  hears = isMainThread
+}: SignalShieldOptions = {}): SignalShield {
+  if (!hears) return { raise: () => () => undefined }
   let raised = 0
   let lower: (() => void) | undefined
 
   function raise(): () => void {
     raised += 1
-    lower ??= install(capMs, () => {
+    lower ??= install(host, capMs, () => {
       lower = undefined
     })
     let over = false
@@ -53,12 +76,13 @@ export function createSignalShield(capMs: number = defaultCapMs): SignalShield {
 }
 
 /** Sets the host's listeners aside. Returns what puts them back and passes the signal on; it also does so by itself. */
-function install(capMs: number, lowered: () => void): () => void {
+function install(host: SignalHost, capMs: number, lowered: () => void): () => void {
   const aside = new Map<Signal, Listener[]>()
   let came: Signal | undefined
   let cap: NodeJS.Timeout | undefined
 
-  const onSignal = (signal: Signal): void => {
+  const onSignal: Listener = (given) => {
+    const signal = given as Signal
     if (came === signal) {
       lower()
       return
@@ -69,19 +93,19 @@ function install(capMs: number, lowered: () => void): () => void {
   const lower = (): void => {
     clearTimeout(cap)
     for (const [signal, listeners] of aside) {
-      for (const listener of listeners) process.on(signal, listener)
-      process.removeListener(signal, onSignal)
+      for (const listener of listeners) host.on(signal, listener)
+      host.removeListener(signal, onSignal)
     }
     aside.clear()
     lowered()
-    if (came) process.kill(process.pid, came)
+    if (came) host.kill(host.pid, came)
   }
 
   for (const signal of signals) {
-    const listeners = process.rawListeners(signal) as Listener[]
+    const listeners = host.rawListeners(signal) as Listener[]
     // Ours first, so that there is no moment without a listener, in which the signal would end the process.
-    process.on(signal, onSignal)
-    for (const listener of listeners) process.removeListener(signal, listener)
+    host.on(signal, onSignal)
+    for (const listener of listeners) host.removeListener(signal, listener)
     aside.set(signal, listeners)
   }
   return lower

@@ -29,7 +29,7 @@ test('the shield that was raised twice falls with the second, and passes the sig
 })
 
 test('a signal is held back no longer than the cap, also while the work goes on', async () => {
-  const shield = createSignalShield(20)
+  const shield = createSignalShield({ capMs: 20 })
   const heard: string[] = []
   const host = (signal: string): void => void heard.push(signal)
   process.on('SIGHUP', host)
