@@ -96,7 +96,6 @@ function install(host: SignalHost, capMs: number, lowered: () => void): () => vo
       for (const listener of listeners) host.on(signal, listener)
       host.removeListener(signal, onSignal)
     }
-    aside.clear()
     lowered()
     if (came) host.kill(host.pid, came)
   }
