@@ -970,15 +970,15 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/token-store/src/file-lock.ts',
-    from: 'lower?.()',
-    to: 'lower()',
+    from: '{ lower?.() }',
+    to: '{}',
     why: 'signal-shield.test.ts and crash.test.ts see it; the thread of a mutant has no signals'
   },
   {
     file: 'packages/token-store/src/file-lock.ts',
-    from: '{ lower?.() }',
+    from: '{ return false }',
     to: '{}',
-    why: 'signal-shield.test.ts and crash.test.ts see it; the thread of a mutant has no signals'
+    why: 'undefined is as false'
   },
   {
     file: 'packages/token-store/src/file-lock.ts',
@@ -1096,12 +1096,6 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/token-store/src/kernel-lock.ts',
-    from: 'page.writeUInt32BE(1, 28)',
-    to: ';',
-    why: 'SQLite forgives it; the format asks for it'
-  },
-  {
-    file: 'packages/token-store/src/kernel-lock.ts',
     from: 'page.writeUInt32BE(1, 24)',
     to: ';',
     why: 'SQLite forgives it; the format asks for it'
@@ -1186,33 +1180,21 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/token-store/src/lock-owner.ts',
-    from: "''",
-    to: '"Stryker was here!"',
-    why: 'only where there is no /proc'
-  },
-  {
-    file: 'packages/token-store/src/lock-owner.ts',
-    from: "{ // Without /proc nobody can be proven dead, and an orphan is removed only after it has stood still. return '' }",
-    to: '{}',
-    why: 'only where there is no /proc'
-  },
-  {
-    file: 'packages/token-store/src/lock-owner.ts',
-    from: "{ return '' }",
-    to: '{}',
-    why: 'only where there is no /proc'
-  },
-  {
-    file: 'packages/token-store/src/lock-owner.ts',
-    from: 'startOf(process.pid)?.start',
-    to: 'startOf(process.pid).start',
-    why: 'only where there is no /proc'
-  },
-  {
-    file: 'packages/token-store/src/lock-owner.ts',
     from: '{ return undefined }',
     to: '{}',
     why: 'undefined is what a function without return gives'
+  },
+  {
+    file: 'packages/token-store/src/lock-owner.ts',
+    from: "''",
+    to: '"Stryker was here!"',
+    why: 'for the compiler: what the kernel says of a process has all its fields'
+  },
+  {
+    file: 'packages/token-store/src/lock-owner.ts',
+    from: "''",
+    to: '"Stryker was here!"',
+    why: 'for the compiler: what the kernel says of a process has all its fields'
   },
   {
     file: 'packages/token-store/src/lock-owner.ts',
@@ -1231,18 +1213,6 @@ export const explained: readonly Explained[] = [
     from: "parsed.outcome === 'record'",
     to: 'true',
     why: 'what is damaged or newer has no record'
-  },
-  {
-    file: 'packages/token-store/src/private-file.ts',
-    from: 'false',
-    to: 'true',
-    why: 'only where the file system refuses a chmod to the owner of a file'
-  },
-  {
-    file: 'packages/token-store/src/private-file.ts',
-    from: '() => false',
-    to: '() => undefined',
-    why: 'only where the file system refuses a chmod to the owner of a file'
   },
   {
     file: 'packages/token-store/src/private-file.ts',
@@ -1269,28 +1239,16 @@ export const explained: readonly Explained[] = [
     why: 'a read of no bytes ends the loop'
   },
   {
-    file: 'packages/token-store/src/private-file.ts',
-    from: '{ let handle: FileHandle | undefined try { handle = await open(folder, O_RDONLY) await handle.sync() } catch { // Not e…',
+    file: 'packages/token-store/src/store-root.ts',
+    from: '{ return undefined }',
     to: '{}',
-    why: 'what the disk holds after a power cut no test can see'
-  },
-  {
-    file: 'packages/token-store/src/private-file.ts',
-    from: '{ handle = await open(folder, O_RDONLY) await handle.sync() }',
-    to: '{}',
-    why: 'what the disk holds after a power cut no test can see'
-  },
-  {
-    file: 'packages/token-store/src/private-file.ts',
-    from: 'handle?.close',
-    to: 'handle.close',
-    why: 'only where a folder cannot be opened that can be written'
+    why: 'a user without a home is played by a process of its own (file-store.test.ts); undefined is what a function without return gives'
   },
   {
     file: 'packages/token-store/src/store-root.ts',
     from: '{ return undefined }',
     to: '{}',
-    why: 'a user without a home is played by a process of its own (file-store.test.ts); undefined is what a function without return gives'
+    why: 'undefined is what a function without return gives'
   },
   {
     file: 'packages/token-store/src/store-root.ts',
@@ -1327,12 +1285,6 @@ export const explained: readonly Explained[] = [
     from: "typeof value === 'string'",
     to: 'true',
     why: 'in register(): the registry takes nothing that is no string'
-  },
-  {
-    file: 'packages/token-store/src/token-record.ts',
-    from: '!isObject(value)',
-    to: 'false',
-    why: 'what is no object has no client_id'
   },
   {
     file: 'packages/token-store/src/turns.ts',

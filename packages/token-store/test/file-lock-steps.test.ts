@@ -237,6 +237,11 @@ describe('a lock that is lost in spite of everything', () => {
           if (looks) expect(held.lost.aborted).toBe(true)
           await vi.waitUntil(() => lost.aborted)
           expect(held.lost).toBe(lost)
+          expect(lost.reason).toMatchObject({
+            code: 'MCPAUTH_STORE_UNAVAILABLE',
+            message: expect.stringContaining(join(root, `${name}.lock`)),
+            hint: expect.any(String)
+          })
         },
         { deadlineMs: 0 }
       )

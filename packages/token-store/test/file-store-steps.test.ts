@@ -1,8 +1,9 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { StoreKey, TransactOptions } from '@mcpauth/core'
+import type { HeldRecord, StoreKey, TransactOptions } from '@mcpauth/core'
 import { describe, expect, test } from 'vitest'
 import { type FileLock, fileStore, type HeldLock, storeFileName } from '../src/index.ts'
+import { fileSystemCall } from './file-system.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 import { eventsOn } from './warnings.ts'
 
@@ -57,6 +58,18 @@ test('reading a good record asks for no lock; changing it does, with the deadlin
   const transact = { deadlineMs: 17, waiter: new AbortController().signal }
   await store.transact(key, (held) => held.read(), transact)
   expect(asked).toEqual([[key, transact]])
+})
+
+test('a record that was read under its lock is not read again before it is written', async () => {
+  const { store, path } = setUp()
+  put(path, '{"access_token":"a"}')
+  const opened = fileSystemCall('openSync')
+  const readAndWrite = async (held: HeldRecord): Promise<void> => {
+    await held.read()
+    await held.write({ access_token: 'b' })
+  }
+  await store.transact(key, readAndWrite, options)
+  expect(opened.mock.calls.filter(([file]) => file === path)).toHaveLength(1)
 })
 
 test('each look at lost is a look of the lock', async () => {

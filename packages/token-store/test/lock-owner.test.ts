@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { expect, onTestFinished, test } from 'vitest'
 import { type LockOwner, readOwner, stateOfOwner, thisProcess, writeOwner } from '../src/lock-owner.ts'
+import { fileSystemCall, refusal } from './file-system.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const self = thisProcess()
@@ -72,6 +73,12 @@ onLinux('this process says what proves that it lives', () => {
     pidns: expect.stringMatching(/^pid:\[\d+\]$/),
     host: hostname()
   })
+})
+
+test('where there is no /proc this process says nothing that could prove it dead', () => {
+  fileSystemCall('readFileSync', () => refusal('ENOENT'))
+  fileSystemCall('readlinkSync', () => refusal('ENOENT'))
+  expect(thisProcess()).toEqual({ v: 1, pid: process.pid, start: '', boot: '', pidns: '', host: hostname() })
 })
 
 onLinux.each<[string, Partial<LockOwner>, ReturnType<typeof stateOfOwner>]>([

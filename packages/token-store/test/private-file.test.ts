@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, fstatSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { McpAuthError } from '@mcpauth/core'
 import { describe, expect, test, vi } from 'vitest'
@@ -14,6 +14,7 @@ import {
   temporaryName,
   unavailable
 } from '../src/private-file.ts'
+import { fileSystemCall, refusal } from './file-system.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 import { userIs } from './user.ts'
 
@@ -59,6 +60,15 @@ describe('reading', () => {
     expect(await readPrivateFile(path, 100, onWideMode)).toBeDefined()
     expect(onWideMode.mock.calls).toEqual([[path, 0o644, false]])
     expect(lstatSync(path).mode & 0o777).toBe(0o644)
+  })
+
+  test('T11: reads what the file system refuses to tighten, and tells that it is still too open', async () => {
+    const path = privateFile('x')
+    chmodSync(path, 0o644)
+    fileSystemCall('fchmodSync', () => refusal('EPERM'))
+    const onWideMode = vi.fn()
+    expect(await readPrivateFile(path, 100, onWideMode)).toBeDefined()
+    expect(onWideMode.mock.calls).toEqual([[path, 0o644, false]])
   })
 
   test('where there are no owners takes the file as it is', async () => {
@@ -122,6 +132,38 @@ describe('replacing', () => {
       ['temp-synced', 'old', 'new', 0o600],
       ['renamed', 'new', undefined, undefined]
     ])
+  })
+
+  test('T8: syncs the file before it stands in place, and its folder after that', async () => {
+    const path = privateFile('old')
+    const steps: string[] = []
+    const folder = lstatSync(join(path, '..')).ino
+    fileSystemCall('fsyncSync', (real) => (file: number) => {
+      const { ino, size } = fstatSync(file)
+      steps.push(ino === folder ? 'sync the folder' : `sync ${size} bytes`)
+      real(file)
+    })
+    fileSystemCall('renameSync', (real) => (from: string, to: string) => {
+      steps.push('rename')
+      real(from, to)
+    })
+    await replacePrivateFile(path, Buffer.from('newer'))
+    expect(steps).toEqual(['sync 5 bytes', 'rename', 'sync the folder'])
+  })
+
+  test('T8: stands where the file system cannot sync a folder', async () => {
+    const path = privateFile('old')
+    fileSystemCall('fsyncSync', (real) => (file: number) => (fstatSync(file).isDirectory() ? refusal('EINVAL')() : real(file)))
+    await replacePrivateFile(path, Buffer.from('new'))
+    expect(readFileSync(path, 'utf8')).toBe('new')
+  })
+
+  test('can be read by its owner whatever the umask takes away', async () => {
+    const path = privateFile('old')
+    // A thread has no umask of its own to set.
+    fileSystemCall('openSync', (real) => (file: string, flags: number, mode?: number) => real(file, flags, mode && mode & ~0o400))
+    await replacePrivateFile(path, Buffer.from('new'))
+    expect(lstatSync(path).mode & 0o777).toBe(0o600)
   })
 
   test.each(['temp-written', 'temp-synced'])('T8: a failure at %s leaves the old bytes and no temporary file', async (failing) => {

@@ -50,6 +50,18 @@ describe('T11: the folder of a file', () => {
     expect([modeOf(root), modeOf(below)]).toEqual([0o700, 0o700])
   })
 
+  test('T11: may have the sticky bit: it is shared only when others may write in it', () => {
+    const root = temporaryFolder()
+    const onWide = vi.fn()
+    chmodSync(root, 0o1755)
+    ensureFolderOf(root, join(root, 'x.json'), onWide)
+    expect([onWide.mock.calls, modeOf(root)]).toEqual([[[root, 0o755]], 0o700])
+    chmodSync(root, 0o1777)
+    expect(() => ensureFolderOf(root, join(root, 'x.json'), onWide)).toThrow(
+      expect.objectContaining({ code: 'MCPAUTH_STORE_UNSAFE', message: `${root} is shared by the users of this machine` })
+    )
+  })
+
   test('T11: once is told once, where the file stands in the root itself', () => {
     const root = temporaryFolder()
     chmodSync(root, 0o755)

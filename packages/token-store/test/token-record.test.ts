@@ -268,6 +268,22 @@ test('every secret that is read is known to the redactor at once', () => {
   expect(secrets.redact(canaries.join())).toBe(labels.map((label) => `[REDACTED:${label}]`).join())
 })
 
+test('the tokens of one server are let go for its own newer ones, never for those of another or of nobody', () => {
+  const other: StoreKey = { kind: 'server', url: 'https://rotating.example.com/' }
+  const bytesOf = (record: object): Buffer => Buffer.from(JSON.stringify(record))
+  const known = (value: string): boolean => secrets.redact(value) !== value
+  parseObject({ access_token: 'canary-of-a-quiet-server' })
+  // A record that does not say whose it is has nobody who could replace its tokens.
+  parseBoundRecord(bytesOf({ access_token: 'canary-of-nobody' }), 'server')
+  const rotated = Array.from({ length: 20 }, (_, round) => `canary-rotated-${String(round).padStart(2, '0')}`)
+  for (const access_token of rotated) {
+    parseObject({ access_token }, other)
+    parseBoundRecord(bytesOf({ access_token: `${access_token}-of-nobody` }), 'server')
+  }
+  expect(['canary-of-a-quiet-server', 'canary-of-nobody', rotated[19] as string].map(known)).toEqual([true, true, true])
+  expect(known(rotated[0] as string)).toBe(false)
+})
+
 test('a tombstone keeps the generation and what the record is bound to, and no secret', () => {
   const tombstone = tombstoneOf(full)
   expect(tombstone).toEqual({ version: 1, generation: 7, server_url: full.server_url, issuer: full.issuer })
