@@ -1,5 +1,5 @@
 // Changes the code in thousands of small ways, one at a time, and looks which of them no test of the same package notices.
-//   ./dev mutation                                     all of core, refresh-on-401, token-store and oauth, in a clone: over an hour
+//   ./dev mutation                                     all of core, refresh-on-401, token-store and oauth, in a clone: about an hour
 //   ./dev mutation packages/oauth/src/refresh.ts …     some files, or packages: packages/core
 //   ./dev mutation --here …                            in this work tree, which must be clean
 //   MCPAUTH_MUTATION_TESTS='packages/oauth/test/refresh-once.test.ts'   only those tests, as globs
@@ -38,8 +38,9 @@ const root = join(import.meta.dirname, '..', '..')
 process.exitCode = (values.here ? await inPlace() : await inClone()) ? 0 : 1
 
 async function inPlace(): Promise<boolean> {
-  // The sources are changed where they are: what is not committed could be lost.
-  if (execFileSync('git', ['status', '--porcelain', 'packages'], { cwd: root }).length > 0) throw new Error('commit or stash first')
+  // Files are changed where they are: what is not committed could be lost.
+  if (execFileSync('git', ['status', '--porcelain', '--untracked-files=no'], { cwd: root }).length > 0)
+    throw new Error('commit or stash first')
   return await mutate(root)
 }
 
