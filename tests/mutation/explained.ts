@@ -388,6 +388,12 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/core/src/auth-fetch.ts',
+    from: "typeof input === 'string'",
+    to: 'true',
+    why: 'what is a URL already is parsed once more'
+  },
+  {
+    file: 'packages/core/src/auth-fetch.ts',
     from: 'init.body === null || init.body === undefined',
     to: 'false',
     why: 'no bytes are put back where fetch gives no body'
@@ -409,6 +415,12 @@ export const explained: readonly Explained[] = [
     from: 'init.body === undefined',
     to: 'false',
     why: 'no bytes are put back where fetch gives no body'
+  },
+  {
+    file: 'packages/core/src/auth-provider.ts',
+    from: '{ token: undefined }',
+    to: '{}',
+    why: 'a token of undefined and none are the same'
   },
   {
     file: 'packages/core/src/auth-provider.ts',
@@ -877,6 +889,12 @@ export const explained: readonly Explained[] = [
     from: "'none'",
     to: '""',
     why: 'any word that is no generation will do'
+  },
+  {
+    file: 'packages/refresh-on-401/src/refresh-on-401.ts',
+    from: "'again'",
+    to: '""',
+    why: 'of the verdict: whatever is not pass sends again'
   },
   {
     file: 'packages/refresh-on-401/src/refresh-on-401.ts',

@@ -218,12 +218,15 @@ test('an abort reaches fetch, and its reason is the error, whatever fetch makes 
 
 test('an answer that comes after the abort, from a fetch that knows no signals, is given up unseen', async () => {
   const cancelled = vi.fn()
-  const deaf: FetchLike = async () => {
-    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
-    return new Response(new ReadableStream({ cancel: cancelled }))
-  }
+  const deaf =
+    (response: Response): FetchLike =>
+    async () => {
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+      return response
+    }
   const onRequestStart = (controller: DispatchController): unknown => setImmediate(() => controller.abort(gone))
-  expect(await send(deaf, get, { onRequestStart })).toEqual(['start', gone])
+  expect(await send(deaf(new Response(null)), get, { onRequestStart })).toEqual(['start', gone])
+  expect(await send(deaf(new Response(new ReadableStream({ cancel: cancelled }))), get, { onRequestStart })).toEqual(['start', gone])
   expect(cancelled).toHaveBeenCalledOnce()
 })
 

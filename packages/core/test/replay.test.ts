@@ -607,6 +607,19 @@ describe('a failure of the policy', () => {
     }
   })
 
+  test('hands a refused answer to an event stream where there is no road, and nothing is left unhandled', async () => {
+    const unhandled = vi.fn()
+    process.on('unhandledRejection', unhandled)
+    const end = network()
+    const caller = new Caller()
+    replaying(end.dispatch, eventStream, caller, policyOf({ recover: () => Promise.reject(refused) }))
+    end.sends[0]?.answer(401, 'refused')
+    await caller.over.promise
+    await new Promise((resolve) => setImmediate(resolve))
+    process.removeListener('unhandledRejection', unhandled)
+    expect([caller.error, caller.told.at(-2), unhandled.mock.calls]).toEqual([undefined, 'refused', []])
+  })
+
   test.each<[string, Partial<DispatchOptions>]>([
     ['a POST', { method: 'POST' }],
     ['a GET that takes JSON too', { headers: { accept: 'application/json, text/event-stream' } }],
