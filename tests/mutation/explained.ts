@@ -448,6 +448,12 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/core/src/fetch-dispatcher.ts',
+    from: 'response.body?.cancel',
+    to: 'response.body.cancel',
+    why: 'after an abort its reason is the error, whatever else goes wrong'
+  },
+  {
+    file: 'packages/core/src/fetch-dispatcher.ts',
     from: '[]',
     to: '["Stryker was here"]',
     why: 'a piece without bytes is not told, and a string has no byteLength'
