@@ -238,6 +238,12 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/oauth/src/revocation.ts',
+    from: '!identity',
+    to: 'false',
+    why: 'for the compiler: a client that is not there cannot be asked with, which is no yes either'
+  },
+  {
+    file: 'packages/oauth/src/revocation.ts',
     from: '() => false',
     to: '() => undefined',
     why: 'neither is a yes'
