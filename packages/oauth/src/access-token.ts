@@ -23,6 +23,11 @@ export function accessTokenOf(record: TokenRecord | undefined, origin: AccessTok
   }
 }
 
+/** Whether a record holds tokens; what is left of those that are gone does not. */
+export function hasTokens(record: TokenRecord | undefined): boolean {
+  return record?.access_token !== undefined || record?.refresh_token !== undefined
+}
+
 /** What the answer itself does not say about the tokens in it. */
 export interface GrantFacts {
   issuer: string

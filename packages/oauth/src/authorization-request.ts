@@ -1,5 +1,5 @@
 import type { AuthChallenge, TokenRecord } from '@mcpauth/core'
-import type { GrantFacts } from './access-token.ts'
+import { type GrantFacts, hasTokens } from './access-token.ts'
 import { type AuthorizationContext, grantRequest } from './authorization-context.ts'
 import { type AuthorizationTarget, findTarget } from './authorization-target.ts'
 import { type ClientIdentity, identify } from './client-identity.ts'
@@ -53,7 +53,7 @@ export async function targetOf(
   stored: TokenRecord | undefined
 ): Promise<AuthorizationTarget> {
   const url = wish.challenges.map(({ parameters }) => parameters.resource_metadata).find((value) => value !== undefined)
-  const loggedIn = stored?.access_token !== undefined || stored?.refresh_token !== undefined
+  const loggedIn = hasTokens(stored)
   return await findTarget(
     settings,
     { ...discovery, signal: wish.signal },

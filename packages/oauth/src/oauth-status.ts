@@ -1,4 +1,5 @@
 import type { TokenRecord } from '@mcpauth/core'
+import { hasTokens } from './access-token.ts'
 import type { Settings } from './options.ts'
 
 /** What is known about a login, without a secret. */
@@ -21,7 +22,7 @@ export interface OAuthStatus {
 
 /** Describes a record. */
 export function statusOf({ server, key, grant }: Pick<Settings, 'server' | 'key' | 'grant'>, record: TokenRecord | undefined): OAuthStatus {
-  const loggedIn = record?.access_token !== undefined || record?.refresh_token !== undefined
+  const loggedIn = hasTokens(record)
   return {
     server: server.href,
     ...(key.profile === undefined ? {} : { profile: key.profile }),

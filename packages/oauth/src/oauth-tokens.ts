@@ -1,4 +1,5 @@
 import type { AccessToken, Refusal, TokenRecord, TokenSource } from '@mcpauth/core'
+import { hasTokens } from './access-token.ts'
 import type { AuthorizationWish } from './authorization-request.ts'
 import type { Authorizer } from './authorizer.ts'
 import { currentToken } from './current-token.ts'
@@ -211,10 +212,6 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     status,
     keepFresh: () => keepFresh(inUse.current, inUse.idleMs)
   }
-}
-
-function hasTokens(record: TokenRecord | undefined): boolean {
-  return record?.access_token !== undefined || record?.refresh_token !== undefined
 }
 
 /** RFC 6749 §5.2: the registration is gone. */

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { type AccessToken, McpAuthError, publish, type StoreKey, type TokenRecord, type TokenStore } from '@mcpauth/core'
-import { refreshedRecord } from './access-token.ts'
+import { hasTokens, refreshedRecord } from './access-token.ts'
 import { adoptWhileWaiting } from './adopt-while-waiting.ts'
 import { mayHaveArrived } from './authorization-server-client.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
@@ -92,7 +92,7 @@ async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: ()
       async function keep(next: TokenRecord): Promise<RefreshOutcome> {
         const now = await held.read().catch(() => undefined)
         // Somebody has logged out meanwhile: what comes too late must not bring the login back.
-        if (now && isTombstone(now) && (now.generation ?? 0) >= (next.generation ?? 0)) {
+        if (now && !hasTokens(now) && (now.generation ?? 0) >= (next.generation ?? 0)) {
           return { kind: 'impossible', why: 'no-refresh-token', record: now }
         }
         // The lock was lost meanwhile and somebody has moved on; ours would overwrite a newer grant.
@@ -119,10 +119,6 @@ function newer(stored: TokenRecord | undefined, unsaved: TokenRecord | undefined
 
 function isSameGrant(a: TokenRecord, b: TokenRecord): boolean {
   return (a.generation ?? 0) === (b.generation ?? 0) && a.refresh_token === b.refresh_token
-}
-
-function isTombstone({ access_token, refresh_token }: TokenRecord): boolean {
-  return access_token === undefined && refresh_token === undefined
 }
 
 /** A connection that broke after the request was sent. Once more, at once, under the lock: servers that allow it allow it for seconds. */
