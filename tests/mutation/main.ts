@@ -58,7 +58,7 @@ async function inClone(): Promise<boolean> {
 async function mutate(folder: string): Promise<boolean> {
   const total: Tally = { killed: 0, of: 0, unexplained: 0 }
   for (const name of packages) {
-    const wanted = positionals.map((path) => relative(root, path)).filter((path) => path.startsWith(`packages/${name}`))
+    const wanted = positionals.map((path) => relative(root, path)).filter((path) => `${path}/`.startsWith(`packages/${name}/`))
     if (positionals.length > 0 && wanted.length === 0) continue
     const { killed, of, unexplained } = judge(await mutatePackage(folder, name, wanted))
     total.killed += killed
