@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { type AccessToken, asAuthProvider, asOAuthClientProvider, type Refusal, type TokenSource } from '../src/index.ts'
+import { type AccessToken, type AuthProvider, asAuthProvider, asOAuthClientProvider, type Refusal, type TokenSource } from '../src/index.ts'
 
 const serverUrl = new URL('https://mcp.example.com/mcp')
 const tokenOf = (generation: number, change: Partial<AccessToken> = {}): AccessToken => ({
@@ -27,6 +27,14 @@ function source(first: AccessToken | undefined): TokenSource & { now: AccessToke
     }
   }
   return made
+}
+
+/** One request that is refused, as the SDK tells its provider. */
+function refusing(provider: AuthProvider): () => Promise<void> {
+  return async () => {
+    await provider.token()
+    await provider.onUnauthorized(refusal())
+  }
 }
 
 describe('asAuthProvider', () => {
@@ -98,11 +106,7 @@ describe('asAuthProvider', () => {
 
   test('T19 after three renewals in a minute a granted token that is refused is an error, and a stored one is still renewed', async () => {
     const tokens = source(tokenOf(1))
-    const provider = asAuthProvider(tokens)
-    const refuse = async (): Promise<void> => {
-      await provider.token()
-      await provider.onUnauthorized(refusal())
-    }
+    const refuse = refusing(asAuthProvider(tokens))
     for (let round = 0; round < 3; round += 1) await refuse()
     await expect(refuse()).rejects.toMatchObject({
       code: 'MCPAUTH_TOKEN_REFUSED',
@@ -122,11 +126,7 @@ describe('asAuthProvider', () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     onTestFinished(() => void vi.useRealTimers())
     const tokens = source(tokenOf(1))
-    const provider = asAuthProvider(tokens)
-    const refuse = async (): Promise<void> => {
-      await provider.token()
-      await provider.onUnauthorized(refusal())
-    }
+    const refuse = refusing(asAuthProvider(tokens))
     for (let round = 0; round < 3; round += 1) await refuse()
     vi.advanceTimersByTime(59_999)
     await expect(refuse()).rejects.toMatchObject({ code: 'MCPAUTH_TOKEN_REFUSED' })

@@ -3,6 +3,7 @@ import type { AccessToken, TransactOptions } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Login } from '../src/login.ts'
+import { fullStore } from './full-store.ts'
 import { type PaperAnswer, paper, paperGrant, paperRecord, paperSource, slowPerson } from './paper-servers.ts'
 
 const nobody = { login: undefined } as never
@@ -255,23 +256,16 @@ describe('logout()', () => {
   })
 
   test('T18: takes what could not be written with it', async () => {
-    const store = memoryStore()
-    let full = true
+    const disk = memoryStore()
+    const store = fullStore(disk)
+    store.full = true
     const source = paperSource({
       ...(nobody as object),
-      store: {
-        ...store,
-        transact: (key, work, options) =>
-          store.transact(
-            key,
-            (held) => work({ ...held, write: (record) => (full ? Promise.reject(new Error('the disk is full')) : held.write(record)) }),
-            options
-          )
-      }
+      store
     })
-    await store.transact(paper.key, (held) => held.write(paperRecord()), { deadlineMs: 1_000 })
+    await disk.transact(paper.key, (held) => held.write(paperRecord()), { deadlineMs: 1_000 })
     const token = await source.refuse((await source.tokens.current()) as AccessToken)
-    full = false
+    store.full = false
     await source.tokens.logout()
     await store.transact(paper.key, (held) => held.write({ version: 1 }), { deadlineMs: 1_000 })
     await expect(source.refuse(token, { accepted: true })).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })

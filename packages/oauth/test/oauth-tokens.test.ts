@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { McpAuthError, type TokenStore } from '@mcpauth/core'
 import { expect, test } from 'vitest'
 import type { Login } from '../src/login.ts'
+import { fullStore } from './full-store.ts'
 import { keyOf, scene } from './small-servers.ts'
 
 /** A store that counts. */
@@ -400,28 +401,14 @@ test('T8: a refresh and a logout wait for another holder no longer than lockWait
 test('T18: a refresh that could not be written does not outlive a logout in another process', async () => {
   await using world = await scene()
   await world.tokensWith().login()
-  let full = true
-  const store: TokenStore = {
-    ...world.store,
-    transact: (key, work, options) =>
-      world.store.transact(
-        key,
-        (held) =>
-          work({
-            ...held,
-            write: async (record) => {
-              if (full) throw new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', 'the disk is full', { hint: 'make room' })
-              await held.write(record)
-            }
-          }),
-        options
-      )
-  }
+  const error = new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', 'the disk is full', { hint: 'make room' })
+  const store = fullStore(world.store, error)
+  store.full = true
   const fetch = world.fetchWith({ store, login: undefined } as never)
   world.as.live.clear()
   expect(await world.post(fetch)).toBe(200)
   await world.tokensWith().logout()
-  full = false
+  store.full = false
   world.as.live.clear()
   await expect(world.post(fetch)).rejects.toMatchObject({ code: 'MCPAUTH_LOGIN_REQUIRED' })
   expect(await world.store.read(keyOf(world.mcp))).not.toHaveProperty('refresh_token')

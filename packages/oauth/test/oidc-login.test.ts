@@ -1,7 +1,7 @@
 import { McpAuthError, type StoreKey, secrets, type TokenRecord, type TokenStore } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { GrantRequest } from '../src/grants/grant.ts'
 import { type OidcLoginOptions, oidcLogin } from '../src/index.ts'
 import type { Login } from '../src/login.ts'
@@ -10,6 +10,7 @@ import { roadNetwork } from '../src/road-network.ts'
 import { sessionStore } from '../src/session-store.ts'
 import { trustedNetworks } from '../src/trusted-networks.ts'
 import { approving, authorizationServer } from './small-servers.ts'
+import { stoppedTimers } from './stopped-timers.ts'
 
 const { privateKey, publicKey } = await generateKeyPair('ES256')
 const keys = { keys: [await exportJWK(publicKey)] }
@@ -400,18 +401,6 @@ async function withUnsaved() {
   made.clock.ms += 290_000
   await made.inBackground()
   return { ...made, state, first, second: await made.idToken() }
-}
-
-/** What is written later is written when `next` is called. */
-function stoppedTimers(): { next(): Promise<void> } {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-  onTestFinished(() => void vi.useRealTimers())
-  return {
-    next: async () => {
-      await vi.advanceTimersByTimeAsync(5_000)
-      for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate)
-    }
-  }
 }
 
 const required = { code: 'MCPAUTH_LOGIN_REQUIRED' }

@@ -1,11 +1,13 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { AccessToken, HeldRecord, TokenRecord, TokenStore } from '@mcpauth/core'
+import type { AccessToken, TokenRecord, TokenStore } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { OAuthResponseError } from '../src/oauth-response-error.ts'
 import { checkOptions, type OAuthOptions } from '../src/options.ts'
 import { refresher } from '../src/refresher.ts'
 import type { TokenResponse } from '../src/token-response.ts'
+import { fullStore } from './full-store.ts'
+import { stoppedTimers } from './stopped-timers.ts'
 
 const key = { kind: 'server', url: 'https://mcp.example.com/mcp' } as const
 const before: TokenRecord = { access_token: 'access-1', refresh_token: 'refresh-1', generation: 1 }
@@ -54,22 +56,6 @@ async function world({ send = rotating(), store = memoryStore(), record = before
   return { ...made, clock, sent, store, settings }
 }
 
-/** A store in which nothing can be written while `full`. */
-function fullStore(): TokenStore & { full: boolean } {
-  const memory = memoryStore()
-  const store = Object.assign({ full: false }, memory)
-  store.transact = (name, work, options) =>
-    memory.transact(
-      name,
-      (held) => {
-        const write: HeldRecord['write'] = (next) => (store.full ? Promise.reject(new Error('disk full')) : held.write(next))
-        return work({ ...held, write })
-      },
-      options
-    )
-  return store
-}
-
 /** A refresher with a record that it could not write. */
 async function withUnsaved(send?: Send) {
   const store = fullStore()
@@ -77,17 +63,6 @@ async function withUnsaved(send?: Send) {
   store.full = true
   await scene.refresh(stale(1), always)
   return { ...scene, store }
-}
-
-function stoppedTimers(): { next(): Promise<void> } {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-  onTestFinished(() => void vi.useRealTimers())
-  return {
-    next: async () => {
-      await vi.advanceTimersByTimeAsync(5_000)
-      for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate)
-    }
-  }
 }
 
 function events(name: string): unknown[] {

@@ -1,6 +1,7 @@
 import type { AccessToken, Refusal, TokenRecord } from '@mcpauth/core'
 import { memoryStore } from '@mcpauth/token-store'
 import { describe, expect, test } from 'vitest'
+import { fullStore } from './full-store.ts'
 import { type PaperSource, paper, paperGrant, paperRecord, paperSource, slowPerson } from './paper-servers.ts'
 
 const startMs = 1_700_000_000_000
@@ -111,25 +112,18 @@ describe('a token that is refused', () => {
   })
 
   test('T8: is refreshed with what could not be written, also when what is stored is lost', async () => {
-    const store = memoryStore()
-    let full = true
+    const disk = memoryStore()
+    const store = fullStore(disk)
+    store.full = true
     const source = await sourceWith(undefined, {
       ...(nobody as object),
-      store: {
-        ...store,
-        transact: (key, work, limits) =>
-          store.transact(
-            key,
-            (held) => work({ ...held, write: (record) => (full ? Promise.reject(new Error('the disk is full')) : held.write(record)) }),
-            limits
-          )
-      }
+      store
     })
-    await store.transact(paper.key, (held) => held.write(paperRecord()), { deadlineMs: 1_000 })
+    await disk.transact(paper.key, (held) => held.write(paperRecord()), { deadlineMs: 1_000 })
     const first = await source.refuse(token('stored-access'))
     expect(first).toMatchObject({ generation: 2 })
     await store.transact(paper.key, (held) => held.clear(), { deadlineMs: 1_000 })
-    full = false
+    store.full = false
     await expect(source.refuse(first, { accepted: true })).resolves.toMatchObject({ generation: 3 })
     expect(refreshesSent(source)).toEqual(['stored-refresh', 'refresh-1'])
   })
