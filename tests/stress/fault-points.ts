@@ -54,6 +54,6 @@ export interface Report {
   atMs: number
   code?: string
   message?: string
-  heapBytes?: number
+  dataBytes?: number
   handles?: number
 }
