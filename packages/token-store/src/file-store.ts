@@ -141,7 +141,8 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
 
   async function replace(path: string, bytes: Uint8Array): Promise<void> {
     try {
-      if (root !== undefined)
+      // A lock of ours has just looked at the folder.
+      if (options.lock && root !== undefined)
         ensureFolderOf(root, path, (folder, mode) => warnOnce('wide-mode', folder, { mode: mode.toString(8), tightened: true }))
       if (probe.replaceFile) await probe.replaceFile(path, bytes)
       else await replacePrivateFile(path, bytes, probe.at)

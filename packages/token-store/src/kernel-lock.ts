@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, closeSync, constants, fsyncSync, linkSync, openSync, writeSync } from 'node:fs'
+import { accessSync, type BigIntStats, chmodSync, closeSync, constants, fsyncSync, linkSync, openSync, writeSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { createNew, identityOf, lstatOf, removeQuietly, systemCode, temporaryName, unavailable, unsafe } from './private-file.ts'
@@ -37,8 +37,7 @@ export function kernelLocks(load: () => Sqlite | undefined = loadSqlite): Kernel
 }
 
 function tryTake(sqlite: Sqlite, path: string): KernelLock | undefined {
-  ensureGuard(path)
-  const identity = checkedIdentity(path)
+  const identity = checkedIdentity(path, lstatOf(path) ?? madeGuard(path))
   // mode=rw never creates: a database of zero bytes would write a journal at every lock.
   const database = lockDatabase(sqlite, new URL('?mode=rw', pathToFileURL(path)), path)
   if (!database) return undefined
@@ -84,8 +83,7 @@ function release(database: DatabaseSync): void {
 }
 
 /** Makes the guard once, complete from the first moment: a temporary file, synced, put in place by a link that fails if there is one. */
-function ensureGuard(path: string): void {
-  if (lstatOf(path)) return
+function madeGuard(path: string): BigIntStats | undefined {
   const temporary = temporaryName(path)
   try {
     const file = openSync(temporary, createNew, 0o600)
@@ -102,14 +100,14 @@ function ensureGuard(path: string): void {
   } finally {
     removeQuietly(temporary)
   }
+  return lstatOf(path)
 }
 
 /**
  * What a guard must be. On one that this process may not write, `BEGIN IMMEDIATE` succeeds and locks nothing; through a link, it locks
  * somebody else's file. The guard is never opened here: closing any descriptor of it would drop the lock of the whole process.
  */
-function checkedIdentity(path: string): string {
-  const stat = lstatOf(path)
+function checkedIdentity(path: string, stat: BigIntStats | undefined): string {
   if (!stat) throw unavailable(`locking ${path}`, { code: 'ENOENT' })
   if (stat.isSymbolicLink()) throw unsafe(path, 'is a symbolic link', 'remove the link')
   if (!stat.isFile()) throw unsafe(path, 'is not a regular file', 'remove it')

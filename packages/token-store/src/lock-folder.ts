@@ -1,5 +1,5 @@
-import { mkdirSync, renameSync, rmdirSync, utimesSync } from 'node:fs'
-import { type LockOwner, readOwner, stateOfOwner, thisProcess, writeOwner } from './lock-owner.ts'
+import { type BigIntStats, mkdirSync, renameSync, rmdirSync, utimesSync } from 'node:fs'
+import { readOwner, stateOfOwner, thisProcess, writeOwner } from './lock-owner.ts'
 import { identityOf, lstatOf, systemCode, temporaryName, unavailable, unsafe } from './private-file.ts'
 
 /** The `.lock` folder while this process owns it. */
@@ -67,17 +67,20 @@ export function folderLocks(options: FolderLockOptions): FolderLocks {
     return make(path) ? own(path, ownerPath, guard, true) : undefined
   }
 
-  function own(path: string, ownerPath: string, guard: string | undefined, recovered: boolean): FolderLock {
+  /** undefined: it was removed the moment it was made. */
+  function own(path: string, ownerPath: string, guard: string | undefined, recovered: boolean): FolderLock | undefined {
     sightings.delete(path)
-    const identity = identityAt(path)
-    let mtimeNs = begin(path, ownerPath, { ...self(), guard: guard ?? '', lock: identity })
+    const made = begin(path, ownerPath, guard ?? '')
+    if (!made) return undefined
+    const identity = identityOf(made)
+    let { mtimeNs }: { mtimeNs: bigint | undefined } = made
     const intact = (): boolean => {
       const stat = lstatOf(path)
       return stat !== undefined && identityOf(stat) === identity && stat.mtimeNs === mtimeNs
     }
     const beat = (): boolean => {
       if (!intact()) return false
-      mtimeNs = touch(path)
+      mtimeNs = touch(path)?.mtimeNs
       return mtimeNs !== undefined
     }
     const release = (): void => {
@@ -88,18 +91,19 @@ export function folderLocks(options: FolderLockOptions): FolderLocks {
     return { recovered, intact, beat, release }
   }
 
-  function begin(path: string, ownerPath: string, owner: LockOwner): bigint | undefined {
+  function begin(path: string, ownerPath: string, guard: string): BigIntStats | undefined {
     try {
-      writeOwner(ownerPath, owner)
-      return touch(path)
+      const made = touch(path)
+      if (made) writeOwner(ownerPath, { ...self(), guard, lock: identityOf(made) })
+      return made
     } catch (error) {
       rmdirSync(path)
       throw unavailable(`writing ${ownerPath}`, error)
     }
   }
 
-  /** The time as the file system keeps it; undefined when the folder is gone. */
-  function touch(path: string): bigint | undefined {
+  /** The folder, with its time as the file system keeps it; undefined when it is gone. */
+  function touch(path: string): BigIntStats | undefined {
     const seconds = options.now() / 1000
     try {
       utimesSync(path, seconds, seconds)
@@ -107,7 +111,7 @@ export function folderLocks(options: FolderLockOptions): FolderLocks {
       if (systemCode(error) === 'ENOENT') return undefined
       throw error
     }
-    return lstatOf(path)?.mtimeNs
+    return lstatOf(path)
   }
 
   /** The identity of a lock that may be removed: its owner is dead, or it has stood still for too long. */

@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync, statfsSync, statSync } from 'node:fs'
+import { chmodSync, mkdirSync, type Stats, statfsSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { invalidOption, McpAuthError } from '@mcpauth/core'
-import { isTrustedOwner, lstatOf, unavailable, unsafe } from './private-file.ts'
+import { isTrustedOwner, unavailable, unsafe } from './private-file.ts'
 
 /** Where the token cache is: `root`, else `MCPAUTH_AUTH_DIR`, else `~/.mcpauth/auth`; undefined when this user has no home. */
 export function storeRoot(root: string | undefined, env: Readonly<Record<string, string | undefined>>): string | undefined {
@@ -29,20 +29,32 @@ export type OnWideFolder = (path: string, mode: number) => void
  */
 export function ensureFolderOf(root: string, path: string, onWide: OnWideFolder): void {
   const folder = dirname(path)
+  const found = statOf(folder) ?? madeFolder(folder)
+  if (folder !== root) checkFolder(root, statOf(root), onWide)
+  checkFolder(folder, found, onWide)
+}
+
+/** Follows links: a home folder may well be one. What counts is who can write where it ends. */
+function statOf(folder: string): Stats | undefined {
   try {
-    if (!lstatOf(folder)) mkdirSync(folder, { recursive: true, mode: 0o700 })
+    return statSync(folder, { throwIfNoEntry: false })
+  } catch (error) {
+    throw unavailable(`using ${folder}`, error)
+  }
+}
+
+function madeFolder(folder: string): Stats | undefined {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
   } catch (error) {
     throw unavailable(`making ${folder}`, error)
   }
-  checkFolder(root, onWide)
-  if (folder !== root) checkFolder(folder, onWide)
+  return statOf(folder)
 }
 
 const stickyBit = 0o1000
 
-/** Follows links: a home folder may well be one. What counts is who can write where it ends. */
-function checkFolder(folder: string, onWide: OnWideFolder): void {
-  const stat = statSync(folder, { throwIfNoEntry: false })
+function checkFolder(folder: string, stat: Stats | undefined, onWide: OnWideFolder): void {
   if (!stat?.isDirectory()) throw unavailable(`using ${folder}`, { code: 'ENOTDIR' })
   if (!isTrustedOwner(stat)) throw unsafe(folder, 'belongs to another user', 'name a folder of your own with MCPAUTH_AUTH_DIR')
   const own = process.geteuid?.()
