@@ -1036,6 +1036,18 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/token-store/src/file-store.ts',
+    from: 'options.lock && root !== undefined',
+    to: 'true',
+    why: 'the folder is looked at once more; without a root nothing comes so far'
+  },
+  {
+    file: 'packages/token-store/src/file-store.ts',
+    from: 'options.lock && root !== undefined',
+    to: 'options.lock || root !== undefined',
+    why: 'the same'
+  },
+  {
+    file: 'packages/token-store/src/file-store.ts',
     from: 'root !== undefined',
     to: 'true',
     why: 'without a root there is no path to write to'
@@ -1087,12 +1099,6 @@ export const explained: readonly Explained[] = [
     from: 'false',
     to: 'true',
     why: 'the database has no tables'
-  },
-  {
-    file: 'packages/token-store/src/kernel-lock.ts',
-    from: 'lstatOf(path)',
-    to: 'false',
-    why: 'a guard is made for nothing, and the link says that there is one'
   },
   {
     file: 'packages/token-store/src/kernel-lock.ts',
@@ -1182,12 +1188,6 @@ export const explained: readonly Explained[] = [
     file: 'packages/token-store/src/lock-folder.ts',
     from: "''",
     to: '"Stryker was here!"',
-    why: 'a lock that goes between two looks: crash.test.ts and proper-lockfile.test.ts have many processes do so'
-  },
-  {
-    file: 'packages/token-store/src/lock-folder.ts',
-    from: 'lstatOf(path)?.mtimeNs',
-    to: 'lstatOf(path).mtimeNs',
     why: 'a lock that goes between two looks: crash.test.ts and proper-lockfile.test.ts have many processes do so'
   },
   {
@@ -1303,12 +1303,6 @@ export const explained: readonly Explained[] = [
     from: '{ throw unavailable(`making ${folder}`, error) }',
     to: '{}',
     why: 'what could not be made is refused by the look at it'
-  },
-  {
-    file: 'packages/token-store/src/store-root.ts',
-    from: 'folder !== root',
-    to: 'true',
-    why: 'looks at the same folder twice'
   },
   {
     file: 'packages/token-store/src/store-root.ts',

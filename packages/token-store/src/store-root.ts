@@ -34,12 +34,12 @@ export function ensureFolderOf(root: string, path: string, onWide: OnWideFolder)
   checkFolder(folder, found, onWide)
 }
 
-/** Follows links: a home folder may well be one. What counts is who can write where it ends. */
+/** Follows links: a home folder may well be one. What counts is who can write where it ends. What is in the way, `mkdir` says. */
 function statOf(folder: string): Stats | undefined {
   try {
-    return statSync(folder, { throwIfNoEntry: false })
-  } catch (error) {
-    throw unavailable(`using ${folder}`, error)
+    return statSync(folder)
+  } catch {
+    return undefined
   }
 }
 
