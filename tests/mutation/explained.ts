@@ -1296,6 +1296,12 @@ export const explained: readonly Explained[] = [
     file: 'packages/token-store/src/store-root.ts',
     from: '{ return undefined }',
     to: '{}',
+    why: 'the same'
+  },
+  {
+    file: 'packages/token-store/src/store-root.ts',
+    from: '{ return undefined }',
+    to: '{}',
     why: 'undefined is what a function without return gives'
   },
   {

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: pieces of source, as they are written.
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { rows } from './rows.ts'
