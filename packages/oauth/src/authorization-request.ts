@@ -26,6 +26,8 @@ export interface AuthorizationWish {
   /** Called before a person is asked. Absent: a grant asks nobody. */
   asking?: () => void
   signal?: AbortSignal | undefined
+  /** Aborted when nobody wants it any more; `signal` also when a person takes too long. */
+  abandoned?: AbortSignal | undefined
 }
 
 /** How it is asked for. */

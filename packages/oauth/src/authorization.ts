@@ -71,8 +71,8 @@ async function inTurn(
         return { kind: 'granted', record }
       } catch (error) {
         publish('mcpauth:login:failed', { server: key.url, code: McpAuthError.is(error) ? error.code : undefined })
-        // A courtesy to those who wait; the login's own error is what counts.
-        await turn.write({ version: 1, login_failed_at_ms: now() }).catch(() => undefined)
+        // A courtesy to those who wait; the login's own error is what counts. Who goes away has not said no: then the next is asked.
+        if (!wish.abandoned?.aborted) await turn.write({ version: 1, login_failed_at_ms: now() }).catch(() => undefined)
         throw error
       }
     },

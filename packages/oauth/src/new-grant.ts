@@ -42,7 +42,8 @@ export function newGrants(context: AuthorizationContext, errors: LoginErrors): N
 
   async function byPerson(wish: AuthorizationWish, login: Login | undefined, asking: () => void): Promise<AuthorizationOutcome> {
     const limit = AbortSignal.timeout(loginTimeoutMs)
-    const bounded = { ...wish, signal: wish.signal ? AbortSignal.any([wish.signal, limit]) : limit }
+    const abandoned = wish.signal
+    const bounded = { ...wish, signal: abandoned ? AbortSignal.any([abandoned, limit]) : limit, abandoned }
     let asked = grant?.interactive === true
     const onAsking = (): void => {
       asked = true

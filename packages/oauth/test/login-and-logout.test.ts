@@ -1,6 +1,9 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { AccessToken, TransactOptions } from '@mcpauth/core'
-import { memoryStore } from '@mcpauth/token-store'
+import { fileStore, memoryStore } from '@mcpauth/token-store'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Login } from '../src/login.ts'
 import { fullStore } from './full-store.ts'
@@ -165,6 +168,28 @@ describe('login()', () => {
     person.approve()
     expect(await stays).toMatchObject({ loggedIn: true })
     expect(person.signals).toHaveLength(1)
+  })
+
+  test.each<[string, boolean, object]>([
+    ['is aborted, is asked next', true, { status: 'fulfilled', value: { loggedIn: true } }],
+    ['fails, is not asked', false, { status: 'rejected', reason: { code: 'MCPAUTH_LOGIN_FAILED' } }]
+  ])('T19: a person of another process, who waits for one that %s', async (_name, aborted, outcome) => {
+    const root = mkdtempSync(join(tmpdir(), 'mcpauth-test-'))
+    onTestFinished(() => rmSync(root, { recursive: true }))
+    const person = slowPerson()
+    const first = paperSource({ store: fileStore({ root }), login: person.login })
+    const second = paperSource({ store: fileStore({ root }) })
+    const giveUp = new AbortController()
+    const gone = first.tokens.login({ signal: giveUp.signal })
+    await person.asked
+    const waiting = second.tokens.login()
+    await expect.poll(() => second.asked).toHaveLength(1)
+    if (aborted) giveUp.abort(new Error('enough'))
+    else person.refuse()
+    await expect(gone).rejects.toThrow()
+    const [ended] = await Promise.allSettled([waiting])
+    expect(ended).toMatchObject(outcome)
+    expect(second.visited).toHaveLength(aborted ? 1 : 0)
   })
 
   test('that is aborted before it began asks nobody, not even the server', async () => {

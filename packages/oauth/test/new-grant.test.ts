@@ -153,21 +153,26 @@ describe('a person', () => {
   ])('%s has a time limit, also where the one who waits could go away', async (_name, ask) => {
     const login: Login = async () => ({ redirectUri: 'http://127.0.0.1:9/callback', ask: (_url, _state, signal) => ask(signal) })
     for (const signal of [undefined, new AbortController().signal]) {
-      await expect(world({ login }, 200).obtain(signal)).rejects.toMatchObject({
+      const { obtain, store, clock } = world({ login }, 200)
+      await expect(obtain(signal)).rejects.toMatchObject({
         code: 'MCPAUTH_LOGIN_FAILED',
         hint: expect.stringContaining('--new-registration')
       })
+      // Other processes that wait for this very login learn of it.
+      expect(await store.read({ ...paper.key, kind: 'login' })).toMatchObject({ login_failed_at_ms: clock.ms })
     }
   })
 
-  test('is not waited for when nobody waits any more, and the tab says so', async () => {
+  test('is not waited for when nobody waits any more, and the tab says so, but not other processes', async () => {
     const gone = new AbortController()
     const { login, told } = person(() => {
       gone.abort(new Error('gone'))
       return new Promise(() => undefined)
     })
-    await expect(world({ login }).obtain(gone.signal)).rejects.toThrow('gone')
+    const { obtain, store } = world({ login })
+    await expect(obtain(gone.signal)).rejects.toThrow('gone')
     expect(told).toEqual(['ask', 'failure', 'close'])
+    expect(await store.read({ ...paper.key, kind: 'login' })).toBeUndefined()
   })
 
   test('whose no comes as the time is over has said no', async () => {

@@ -188,22 +188,30 @@ export function paperRecord(more: RecordChange = {}): TokenRecord {
   } as TokenRecord
 }
 
+interface SlowPerson {
+  login: Login
+  asked: Promise<void>
+  signals: (AbortSignal | undefined)[]
+  approve: () => void
+  refuse: () => void
+}
+
 /** A person who is not done until the test says so. */
-export function slowPerson(): { login: Login; asked: Promise<void>; signals: (AbortSignal | undefined)[]; approve: () => void } {
+export function slowPerson(): SlowPerson {
   const asked = Promise.withResolvers<void>()
-  const approved = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<Record<string, string>>()
   const signals: (AbortSignal | undefined)[] = []
   return {
     asked: asked.promise,
-    approve: approved.resolve,
+    approve: () => answer.resolve({ code: 'the-code' }),
+    refuse: () => answer.resolve({ error: 'access_denied' }),
     signals,
     login: async () => ({
       redirectUri: 'http://127.0.0.1:9/callback',
       ask: async (_url, state, signal) => {
         signals.push(signal)
         asked.resolve()
-        await approved.promise
-        return new URLSearchParams({ code: 'the-code', state })
+        return new URLSearchParams({ ...(await answer.promise), state })
       }
     })
   }
