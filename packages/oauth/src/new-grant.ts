@@ -56,7 +56,8 @@ export function newGrants(context: AuthorizationContext, errors: LoginErrors): N
       return await (grant ? byGrant(grant, bounded, onAsking) : authorizeByLogin(context, watched, bounded))
     } catch (error) {
       const failure = limit.aborted && codeOf(error) !== 'MCPAUTH_LOGIN_FAILED' ? errors.tookTooLong() : error
-      if (asked) lastNo = { atMs: now(), error: failure }
+      // Who goes away has not said no.
+      if (asked && !abandoned?.aborted) lastNo = { atMs: now(), error: failure }
       throw failure
     }
   }

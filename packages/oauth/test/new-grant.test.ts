@@ -175,6 +175,18 @@ describe('a person', () => {
     expect(await store.read({ ...paper.key, kind: 'login' })).toBeUndefined()
   })
 
+  test('whose login nobody waited for any more has not said no: the next request asks again', async () => {
+    const gone = new AbortController()
+    let login = person(() => {
+      gone.abort(new Error('gone'))
+      return new Promise(() => undefined)
+    })
+    const { obtain } = world({ login: () => login.login() })
+    await expect(obtain(gone.signal)).rejects.toThrow('gone')
+    login = person(approving)
+    expect(await obtain()).toMatchObject({ kind: 'granted' })
+  })
+
   test('whose no comes as the time is over has said no', async () => {
     const grant: Grant = Object.assign(
       async ({ signal }: GrantRequest) => {
