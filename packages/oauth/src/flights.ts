@@ -12,14 +12,12 @@ export interface Flights<T> {
    * @param waiter Of this caller, for a flight that may end when nobody waits for it any more.
    */
   join(name: string, start: (asking: () => void, abandoned: AbortSignal) => Promise<T>, waiter?: AbortSignal): Flight<T>
-  has(name: string): boolean
 }
 
 /** Makes the register. A flight never ends in an unhandled rejection, also when all who waited have gone. */
 export function createFlights<T>(): Flights<T> {
   const running = new Map<string, { flight: Flight<T>; passengers: Passengers }>()
   return {
-    has: (name) => running.has(name),
     join(name, start, waiter) {
       const known = running.get(name)
       if (known && !known.passengers.abandoned.aborted) {
