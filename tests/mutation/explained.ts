@@ -1402,12 +1402,6 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/oauth/src/oidc-session.ts',
-    from: 'stale.generation ?? 0',
-    to: 'stale.generation && 0',
-    why: 'of a stale token only the value is compared'
-  },
-  {
-    file: 'packages/oauth/src/oidc-session.ts',
     from: "''",
     to: '"Stryker was here!"',
     why: 'no token is of that text, either, and it is no JSON'

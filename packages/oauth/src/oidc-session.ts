@@ -82,7 +82,7 @@ export function oidcSession(options: OidcLoginOptions): OidcLogin {
     const outcome = await refreshOnce({
       store: ask.store,
       key,
-      stale: { generation: stale.generation ?? 0, value: stale.access_token ?? '' },
+      stale: { value: stale.access_token ?? '' },
       now: ask.now,
       unsaved: () => unsaved,
       mayRefresh: async (record) => record.token_endpoint === tokenEndpoint(ask).href,

@@ -12,7 +12,7 @@ export interface RefreshTask {
   store: TokenStore
   key: StoreKey
   /** The token that is not to be used any more: refused, expired, or about to. */
-  stale: Pick<AccessToken, 'generation' | 'value'> | undefined
+  stale: Pick<AccessToken, 'value'> | undefined
   now: () => number
   /** How long the lock is waited for, in milliseconds. @default long enough for a discovery (30 s) and a refresh (60 s) that is made twice */
   lockWaitMs?: number

@@ -64,7 +64,7 @@ async function world(more: Partial<TokenRecord> = {}): Promise<World> {
   }
   await store.transact(key, (held) => held.write(record), { deadlineMs: 5_000 })
   const order: World['order'] = (changed) => {
-    const stale = { generation: 1, value: 'the-old-access-token' }
+    const stale = { value: 'the-old-access-token' }
     const options = { client: { clientId: 'mine', tokenEndpointAuthMethod: 'client_secret_post' as const } }
     return JSON.stringify({ server, root, stale, offsetMs: 0, options, secrets: { clientSecret: 'the-sécret' }, ...changed })
   }

@@ -65,7 +65,7 @@ async function stored(record: TokenRecord | undefined, options: OAuthOptions = {
   const task: RefreshTask = {
     store: settings.store,
     key: settings.key,
-    stale: { generation: 1, value: 'the-old-access-token' },
+    stale: { value: 'the-old-access-token' },
     now: () => Date.now(),
     unsaved: () => undefined,
     mayRefresh: async () => true,
@@ -107,7 +107,7 @@ test('T22: a helper gets its order and its secrets on standard input, and nothin
   expect(order).toEqual({
     server,
     root,
-    stale: { generation: 1, value: 'the-old-access-token' },
+    stale: { value: 'the-old-access-token' },
     options: {
       lockWaitMs: 180_000,
       profile: 'work',

@@ -73,7 +73,7 @@ async function world(ask: Ask, { record = before, fault }: { record?: TokenRecor
       refreshOnce({
         store,
         key,
-        stale: { generation: 1, value: 'access-1' },
+        stale: { value: 'access-1' },
         now: () => nowMs,
         unsaved: () => undefined,
         mayRefresh: async () => true,
@@ -275,14 +275,14 @@ describe('a record that could not be written yet', () => {
 
   test('has the refresh token that counts: the stored one is used up', async () => {
     const scene = await world(() => ({ ...fresh, access_token: 'access-3', refresh_token: 'refresh-3' }))
-    await scene.refresh({ unsaved: () => unsaved, stale: { generation: 2, value: 'access-2' } })
+    await scene.refresh({ unsaved: () => unsaved, stale: { value: 'access-2' } })
     expect(scene.sent).toEqual(['refresh-2'])
     expect(await scene.stored()).toMatchObject({ access_token: 'access-3', refresh_token: 'refresh-3', generation: 3 })
   })
 
   test('whose refresh token is dead takes its used-up predecessor in the store with it', async () => {
     const scene = await world(no(400, 'invalid_grant'))
-    const task = { unsaved: () => unsaved, stale: { generation: 2, value: 'access-2' } }
+    const task = { unsaved: () => unsaved, stale: { value: 'access-2' } }
     expect(await scene.refresh(task)).toMatchObject({ kind: 'impossible', why: 'dead' })
     expect(scene.sent).toEqual(['refresh-2'])
     expect(await scene.stored()).not.toHaveProperty('refresh_token')
@@ -290,7 +290,7 @@ describe('a record that could not be written yet', () => {
 
   test('whose refresh token is refused leaves its used-up predecessor alone, and does not take it', async () => {
     const scene = await world(no(400, 'invalid_request'))
-    const task = { unsaved: () => unsaved, stale: { generation: 2, value: 'access-2' } }
+    const task = { unsaved: () => unsaved, stale: { value: 'access-2' } }
     expect(await scene.refresh(task)).toMatchObject({ kind: 'impossible', why: 'refused', record: unsaved })
     expect(await scene.stored()).toMatchObject(before)
   })
@@ -298,7 +298,7 @@ describe('a record that could not be written yet', () => {
   test('T18: gives way to a login that somebody has written where nothing was stored', async () => {
     const login = { access_token: 'theirs' }
     const scene = await world(no(400, 'invalid_grant', login), { record: null })
-    expect(await scene.refresh({ unsaved: () => unsaved, stale: { generation: 2, value: 'access-2' } })).toMatchObject({
+    expect(await scene.refresh({ unsaved: () => unsaved, stale: { value: 'access-2' } })).toMatchObject({
       kind: 'adopted',
       record: login
     })
@@ -306,7 +306,7 @@ describe('a record that could not be written yet', () => {
 
   test.each([2, 3])('counts no more when the store has generation %d', async (generation) => {
     const scene = await world(() => fresh, { record: { ...theirs, generation } })
-    const outcome = await scene.refresh({ unsaved: () => unsaved, stale: { generation: 1, value: 'access-1' } })
+    const outcome = await scene.refresh({ unsaved: () => unsaved, stale: { value: 'access-1' } })
     expect(outcome).toMatchObject({ kind: 'adopted', record: { access_token: 'theirs' } })
   })
 
@@ -608,7 +608,7 @@ describe('saveLater', () => {
 })
 
 describe('isUsable', () => {
-  const stale = { generation: 1, value: 'access-1' }
+  const stale = { value: 'access-1' }
   test.each<[string, TokenRecord, RefreshTask['stale'], boolean]>([
     ['a token that is not the stale one', { access_token: 'other' }, stale, true],
     ['a token where none is stale', { access_token: 'access-1' }, undefined, true],
