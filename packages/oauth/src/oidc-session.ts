@@ -11,7 +11,7 @@ import { refreshTokenGrant } from './grants/refresh-token.ts'
 import { type ExpectedIdToken, type IdTokenClaims, verifyIdToken } from './id-token.ts'
 import type { OidcLogin, OidcLoginOptions } from './oidc-login.ts'
 import { clientAtProvider } from './provider-client.ts'
-import { type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
+import { newer, type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
 import { refusalLimit } from './refusal-limit.ts'
 import { checkRedirectUri } from './registered-redirect.ts'
 import { isObject, type TokenResponse } from './token-response.ts'
@@ -32,8 +32,7 @@ export function oidcSession(options: OidcLoginOptions): OidcLogin {
   let useless: string | undefined
 
   async function newest({ store }: GrantRequest): Promise<TokenRecord | undefined> {
-    const record = await store.read(key)
-    return unsaved && (unsaved.generation ?? 0) > (record?.generation ?? 0) ? unsaved : record
+    return newer(await store.read(key), unsaved)
   }
 
   function isFresh(record: TokenRecord | undefined, nowMs: number): boolean {

@@ -113,7 +113,8 @@ export function isUsable(record: TokenRecord, { stale, now }: Pick<RefreshTask, 
   return record.expires_at_unix === undefined || record.expires_at_unix * 1000 > now()
 }
 
-function newer(stored: TokenRecord | undefined, unsaved: TokenRecord | undefined): TokenRecord | undefined {
+/** The newest record: the stored one, or one that could not be written yet. */
+export function newer(stored: TokenRecord | undefined, unsaved: TokenRecord | undefined): TokenRecord | undefined {
   return unsaved && (unsaved.generation ?? 0) > (stored?.generation ?? 0) ? unsaved : stored
 }
 
