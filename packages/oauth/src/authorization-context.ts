@@ -1,11 +1,11 @@
-import type { AuthorizationServerClient } from './authorization-server-client.ts'
+import type { AuthorizationServerClient, RootedNetwork } from './authorization-server-client.ts'
 import type { DiscoveryContext } from './discovery.ts'
 import { type DpopJwk, type DpopNonces, dpopNonces } from './dpop.ts'
 import { dpopProofs } from './dpop-proofs.ts'
 import type { GrantRequest, ProofMaker } from './grants/grant.ts'
 import type { Settings } from './options.ts'
 import type { RoadNetwork } from './road-network.ts'
-import { type RootedNetwork, trustedNetworks } from './trusted-networks.ts'
+import { trustedNetworks } from './trusted-networks.ts'
 
 /** What an authorization works with. */
 export interface AuthorizationContext {

@@ -15,6 +15,12 @@ export interface AuthorizationServerClient {
   send(url: URL, what: string, request: OutgoingRequest, limits?: RequestLimits): Promise<Response>
 }
 
+/** The network of one authorization server. */
+export interface RootedNetwork {
+  guard: AddressGuard
+  network: AuthorizationServerClient
+}
+
 /** A request, its body as text: everything that OAuth sends is. */
 export interface OutgoingRequest {
   method: 'GET' | 'POST'

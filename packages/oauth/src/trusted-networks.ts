@@ -1,14 +1,8 @@
 import type { LookupFunction } from 'node:net'
 import { type AddressGuard, addressGuard } from './address-guard.ts'
-import { type AuthorizationServerClient, authorizationServerClient } from './authorization-server-client.ts'
+import { type AuthorizationServerClient, authorizationServerClient, type RootedNetwork } from './authorization-server-client.ts'
 import type { Settings } from './options.ts'
 import type { RoadNetwork } from './road-network.ts'
-
-/** The network of one authorization server. */
-export interface RootedNetwork {
-  guard: AddressGuard
-  network: AuthorizationServerClient
-}
 
 /** Who may send this program where. */
 export interface TrustedNetworks {

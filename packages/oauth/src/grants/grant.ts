@@ -1,11 +1,10 @@
 import { type Environment, McpAuthError, safeText } from '@mcpauth/core'
 import type { AuthorizationServer, Client, ClientAuth, TokenEndpointRequestOptions } from 'oauth4webapi'
-import type { AuthorizationServerClient, RequestLimits } from '../authorization-server-client.ts'
+import type { AuthorizationServerClient, RequestLimits, RootedNetwork } from '../authorization-server-client.ts'
 import { OAuthResponseError } from '../oauth-response-error.ts'
 import { loadProtocol, type Protocol } from '../protocol.ts'
 import type { SessionStore } from '../session-store.ts'
 import { readTokenResponse, type TokenResponse } from '../token-response.ts'
-import type { RootedNetwork } from '../trusted-networks.ts'
 
 /** The proofs of one DPoP key (RFC 9449), and the nonces that servers want in them. */
 export interface ProofMaker {
