@@ -8,6 +8,7 @@ export {
   type KeyDirectoryOptions,
   keyDirectory
 } from './key-directory.ts'
+export type { SignedRequest, SignedResponse } from './received-message.ts'
 export {
   parseSignatureAgent,
   type SignatureAgent,
@@ -19,11 +20,9 @@ export type { SignatureParameter } from './signature-params.ts'
 export type { KeyOptions, KeySource } from './signing-keys.ts'
 export type { SigningLayerOptions } from './signing-layer.ts'
 export type { FieldType } from './structured-fields.ts'
+export type { VerificationDirectory } from './verification-key.ts'
 export {
   type NonceStore,
-  type SignedRequest,
-  type SignedResponse,
-  type VerificationDirectory,
   type VerifiedSignature,
   type VerifyOptions,
   verifySignature

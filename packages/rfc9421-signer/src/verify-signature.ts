@@ -1,49 +1,23 @@
-import type { JsonWebKey } from 'node:crypto'
-import { invalidOption, knownBytes, McpAuthError, safeText } from '@mcpauth/core'
-import { type BareItem, type Dictionary, type InnerList, isInnerList, serializeInnerList } from 'structured-headers'
+import { invalidOption, McpAuthError } from '@mcpauth/core'
+import { type BareItem, type InnerList, serializeInnerList } from 'structured-headers'
 import type { SignatureAlgorithm } from './algorithms.ts'
 import { checkContentDigest } from './content-digest.ts'
-import { fieldsOf, type HttpMessage, normalAuthority, type RequestMessage } from './http-message.ts'
+import type { HttpMessage } from './http-message.ts'
+import { receivedBody, receivedMessage, type SignedRequest, type SignedResponse } from './received-message.ts'
 import { parseSignatureAgent, type SignatureAgentEntry } from './signature-agent.ts'
-import { baseLine, bytesOf, type CoveredComponent, coverable, signatureBase } from './signature-base.ts'
+import { baseLine, type CoveredComponent, coverable, signatureBase } from './signature-base.ts'
+import { type SignatureCandidate, signatureCandidates } from './signature-candidates.ts'
 import { signatureInvalid } from './signature-error.ts'
 import { componentOf, parseComponent, refuseRepeated } from './signature-params.ts'
 import { type KeyOptions, loadVerificationKey, type VerificationKey } from './signing-keys.ts'
-import { type FieldType, parseFieldDictionary } from './structured-fields.ts'
-
-/** A request as a server sees it. */
-export interface SignedRequest {
-  readonly method: string
-  /** Absolute. Its path and query are taken as they are written, so give the request line's own and not a normalised one. */
-  readonly url: string | URL
-  /** An object, `Headers`, or node's `rawHeaders`, which alone keep repeated lines apart. */
-  readonly headers: unknown
-  /** When its bytes are known (a string, a `Uint8Array`, …), a covered `Content-Digest` is held against them; a stream is left to its owner. */
-  readonly body?: unknown
-}
-
-/** A response as a client sees it, and the request it answers. */
-export interface SignedResponse {
-  readonly status: number
-  readonly headers: unknown
-  /** See {@link SignedRequest}. */
-  readonly body?: unknown
-  readonly request?: SignedRequest | undefined
-}
+import type { FieldType } from './structured-fields.ts'
+import { type VerificationDirectory, verificationKeyFor } from './verification-key.ts'
 
 /** Where nonces are remembered. */
 export interface NonceStore {
   /** Remembers a nonce until `expiresAtMs`; false when it is known already. Asked only about signatures that hold. */
   add(nonce: string, expiresAtMs: number): boolean | Promise<boolean>
 }
-
-/** A JWK Set, or a function that finds one by what the signature says of itself. */
-export type VerificationDirectory =
-  | { readonly keys: readonly JsonWebKey[] }
-  | ((asked: {
-      keyId: string | undefined
-      signatureAgent: SignatureAgentEntry | undefined
-    }) => { readonly keys: readonly JsonWebKey[] } | undefined | Promise<{ readonly keys: readonly JsonWebKey[] } | undefined>)
 
 /** Options of {@link verifySignature}. */
 export interface VerifyOptions {
@@ -88,9 +62,6 @@ export interface VerifiedSignature {
   readonly bodyVerified: boolean
 }
 
-/** A message is not searched through for ever. */
-const maxSignatures = 16
-
 /**
  * Verifies one signature of a request or a response (RFC 9421 §3.2): for servers, for tests, for the doctor. Of several signatures the first that holds counts.
  *
@@ -112,18 +83,19 @@ const maxSignatures = 16
  */
 export async function verifySignature(message: SignedRequest | SignedResponse, options: VerifyOptions): Promise<VerifiedSignature> {
   const policy = policyFrom(options, 'status' in message)
-  const seen = messageFrom(message)
-  const candidates = candidatesIn(seen, policy)
+  const seen = receivedMessage(message)
+  const candidates = signatureCandidates(seen, policy)
   let failure: McpAuthError | undefined
   for (const candidate of candidates) {
     try {
-      return await verifyCandidate(candidate, seen, bodyOf(message), policy)
+      return await verifyCandidate(candidate, seen, receivedBody(message), policy)
     } catch (error) {
       if (!McpAuthError.is(error) || error.code !== 'MCPAUTH_SIGNATURE_INVALID') throw error
       failure ??= error
     }
   }
-  throw failure ?? signatureInvalid(noneFound(policy))
+  // There is at least one candidate, so at least one failure.
+  throw failure
 }
 
 interface Policy extends VerifyOptions {
@@ -161,67 +133,6 @@ function checkSeconds(option: string, value: unknown): void {
   if (!(typeof value === 'number' && value >= 0)) throw invalidOption(option, 'is not a number of seconds')
 }
 
-function messageFrom(message: SignedRequest | SignedResponse): HttpMessage {
-  if (!('status' in message)) return requestFrom(message)
-  const request = message.request && requestFrom(message.request)
-  return { kind: 'response', status: message.status, fields: fieldsOf(message.headers), request }
-}
-
-/** Path and query as they are written: what the parser makes of `/a/../b` is not what was signed. */
-function requestFrom({ method, url, headers }: SignedRequest): RequestMessage {
-  const text = String(url)
-  const [, scheme = '', host = '', target = ''] = /^(https?):\/\/([^/?#]*)([^#]*)/i.exec(text) ?? []
-  const authority = host === '' ? undefined : normalAuthority(host, scheme.toLowerCase())
-  if (authority === undefined) throw signatureInvalid('@target-uri: the url is not an absolute http(s) URL')
-  return {
-    kind: 'request',
-    method: String(method),
-    scheme: scheme.toLowerCase(),
-    authority,
-    target: target.startsWith('/') ? target : `/${target}`,
-    fields: fieldsOf(headers)
-  }
-}
-
-function bodyOf(message: SignedRequest | SignedResponse): Uint8Array | undefined {
-  // The absence of a body is not the empty body: a web Request that was read has none any more.
-  return message.body === undefined || message.body === null ? undefined : knownBytes(message.body)
-}
-
-interface Candidate {
-  readonly label: string
-  readonly input: InnerList
-  readonly signature: Uint8Array
-}
-
-function candidatesIn(message: HttpMessage, { label, tag }: Policy): Candidate[] {
-  const inputs = dictionaryOf(message, 'signature-input')
-  const signatures = dictionaryOf(message, 'signature')
-  const found: Candidate[] = []
-  for (const [name, input] of inputs) {
-    if (label !== undefined && name !== label) continue
-    if (!isInnerList(input)) throw signatureInvalid(`signature-input: member ${safeText(name, 40)} is not a list`)
-    if (tag !== undefined && input[1].get('tag') !== tag) continue
-    const value = signatures.get(name)
-    const signature = value && !isInnerList(value) ? bytesOf(value[0]) : undefined
-    if (!signature) throw signatureInvalid(`signature: there is none for ${safeText(name, 40)}`)
-    found.push({ label: name, input, signature })
-  }
-  if (found.length > maxSignatures) throw signatureInvalid(`signature-input: more than ${maxSignatures} signatures`)
-  return found
-}
-
-function dictionaryOf(message: HttpMessage, name: string): Dictionary {
-  const values = message.fields(name)
-  if (values === undefined) throw signatureInvalid(`${name}: not in the message`)
-  return parseFieldDictionary(name, values.join(', '))
-}
-
-function noneFound({ label, tag }: Policy): string {
-  if (label !== undefined) return `signature-input: has no member ${safeText(label, 40)}`
-  return tag === undefined ? 'signature-input: holds no signature' : `signature-input: no signature is tagged ${safeText(tag, 40)}`
-}
-
 interface Stated {
   readonly created: number
   readonly expires: number | undefined
@@ -232,7 +143,7 @@ interface Stated {
 }
 
 async function verifyCandidate(
-  { label, input, signature }: Candidate,
+  { label, input, signature }: SignatureCandidate,
   message: HttpMessage,
   body: Uint8Array | undefined,
   policy: Policy
@@ -243,7 +154,7 @@ async function verifyCandidate(
   checkRequired(components, policy)
   if (policy.nonces && stated.nonce === undefined) throw signatureInvalid('nonce: missing')
   const signatureAgent = coveredAgent(components, message, label)
-  const key = await keyFor(stated, signatureAgent, policy)
+  const key = await verificationKeyFor({ ...stated, signatureAgent }, policy)
   const lines = components.map((component) => baseLine(component, message)).join('')
   if (!holds(key, signatureBase(lines, paramsOf(input)), signature)) throw signatureInvalid('the signature does not fit the message')
   const bodyVerified = checkBody(components, message, body)
@@ -314,38 +225,6 @@ function coveredAgent(components: readonly CoveredComponent[], message: HttpMess
   if (!covering || field === undefined) return undefined
   const key = covering.parameters.get('key')
   return parseSignatureAgent(field).find((entry) => entry.label === undefined || entry.label === (key ?? label))
-}
-
-async function keyFor(stated: Stated, signatureAgent: SignatureAgentEntry | undefined, policy: Policy): Promise<VerificationKey> {
-  const keys = [...policy.known, ...(await directoryKeys(stated, signatureAgent, policy.directory))]
-  const { keyId, alg } = stated
-  const named = keyId === undefined ? keys : keys.filter(({ keyIds }) => keyIds.length === 0 || keyIds.includes(keyId))
-  if (named.length === 0) throw signatureInvalid('keyid: no such key is known')
-  if (named.length > 1 && keyId === undefined) throw signatureInvalid('keyid: missing, and more than one key is known')
-  const key = named.find(({ algorithm }) => alg === undefined || algorithm === alg)
-  if (!key) throw signatureInvalid('alg: not the algorithm of the key')
-  return key
-}
-
-async function directoryKeys(
-  { keyId }: Stated,
-  signatureAgent: SignatureAgentEntry | undefined,
-  directory: VerificationDirectory | undefined
-): Promise<VerificationKey[]> {
-  const found = typeof directory === 'function' ? await directory({ keyId, signatureAgent }) : directory
-  if (!Array.isArray(found?.keys)) return []
-  return (found.keys as readonly JsonWebKey[]).flatMap((jwk) => usableKey(jwk))
-}
-
-/** A directory may hold keys that are not for us: of another kind, too short, not even keys. Those count as absent; a shared secret is never taken from one. */
-function usableKey(jwk: JsonWebKey): VerificationKey[] {
-  if (typeof jwk !== 'object' || jwk === null || jwk.kty === 'oct') return []
-  try {
-    return [loadVerificationKey({ key: jwk })]
-  } catch (error) {
-    if (McpAuthError.is(error)) return []
-    throw error
-  }
 }
 
 /** `@signature-params` as this message states it, serialised strictly (RFC 9421 §2.3). */
