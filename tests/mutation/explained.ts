@@ -489,14 +489,14 @@ export const explained: readonly Explained[] = [
     why: 'copies a request that is a copy already'
   },
   {
-    file: 'packages/core/src/replay.ts',
-    from: 'limit.unref()',
+    file: 'packages/core/src/held-answer.ts',
+    from: 'this.#limit.unref()',
     to: ';',
     why: 'a program waits at most ten seconds longer for its end; the timer is cleared with the answer'
   },
   {
-    file: 'packages/core/src/replay.ts',
-    from: 'held.chunks.length === 1',
+    file: 'packages/core/src/held-answer.ts',
+    from: 'chunks.length === 1',
     to: 'false',
     why: 'copies the bytes once more'
   },

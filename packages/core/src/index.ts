@@ -7,6 +7,7 @@ export { checkReferences, checkVariableName, type Environment, expandVariables, 
 export { invalidOption, McpAuthError, type McpAuthErrorCode, type McpAuthErrorOptions } from './errors.ts'
 export { type McpAuthEvent, publish } from './events.ts'
 export { fetchDispatcher } from './fetch-dispatcher.ts'
+export type { AnswerHead, HeldAnswer } from './held-answer.ts'
 export {
   type Dispatch,
   type DispatchController,
@@ -21,7 +22,7 @@ export {
 } from './interceptor.ts'
 export { asOAuthClientProvider, type OAuthClientProvider, type OAuthClientProviderOptions } from './oauth-client-provider.ts'
 export { proxyAgent } from './proxy-agent.ts'
-export { type AnswerHead, type HeldAnswer, type Prepared, type ReplayPolicy, replaying, type Turn } from './replay.ts'
+export { type Prepared, type ReplayPolicy, replaying, type Turn } from './replay.ts'
 export { knownBytes, type ReplayableRequest, readBytes, replayableRequest, withBody } from './request-body.ts'
 export { type HeaderPairs, headerPairs, headerValue, requestUrl, withHeaderValues } from './request-headers.ts'
 export { safeText } from './safe-text.ts'

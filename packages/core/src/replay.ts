@@ -1,6 +1,7 @@
 import { StandInController } from './deferred-dispatch.ts'
 import { McpAuthError } from './errors.ts'
 import { publish } from './events.ts'
+import { type AnswerHead, type HeldAnswer, HoldingAnswer, type KeptAnswer, ownRefusal } from './held-answer.ts'
 import type { Dispatch, DispatchController, DispatchHandler, DispatchOptions, ReadonlyHeaders, Road } from './interceptor.ts'
 import { type ReplayableRequest, replayableRequest } from './request-body.ts'
 import { headerValue } from './request-headers.ts'
@@ -9,19 +10,6 @@ import { headerValue } from './request-headers.ts'
 export interface Prepared<S> {
   readonly options: DispatchOptions
   readonly sent: S
-}
-
-/** What is known of an answer before its body. */
-export interface AnswerHead {
-  readonly status: number
-  readonly headers: ReadonlyHeaders
-}
-
-/** An answer that was held back and read to its end, so that its connection is free. */
-export interface HeldAnswer extends AnswerHead {
-  readonly statusMessage?: string
-  /** At most 64 KiB of it. */
-  readonly body: Uint8Array
 }
 
 /** One look at a held answer. */
@@ -44,10 +32,6 @@ export interface ReplayPolicy<S> {
 
 /** DPoP's worst case: 401, nonce, 403 scope, rotated nonce, 200. */
 const maxSends = 5
-/** A refused answer longer than this is cut off; its connection is given up. */
-const maxHeldBytes = 64 * 1024
-/** A server that sends its refusal byte by byte is not waited for longer. */
-const maxHoldMs = 10_000
 
 interface Budget {
   sends: number
@@ -74,17 +58,6 @@ export function replaying<S>(
   return new ReplayingRequest(dispatch, options, handler, policy, road).start()
 }
 
-interface Held {
-  readonly status: number
-  readonly headers: ReadonlyHeaders
-  readonly statusMessage: string | undefined
-  readonly rawHeaders: unknown
-  readonly chunks: Uint8Array[]
-  readonly limit: NodeJS.Timeout
-  size: number
-  settled: boolean
-}
-
 class ReplayingRequest<S> implements DispatchHandler {
   readonly #dispatch: Dispatch
   readonly #original: DispatchOptions
@@ -95,7 +68,7 @@ class ReplayingRequest<S> implements DispatchHandler {
   readonly #controller: StandInController
   readonly #budget: Budget
   #sent: S | undefined
-  #held: Held | undefined
+  #held: HoldingAnswer | undefined
   #waiter: AbortController | undefined
   #started = false
   #done = false
@@ -164,9 +137,7 @@ class ReplayingRequest<S> implements DispatchHandler {
 
   onResponseStart(controller: DispatchController, status: number, headers: ReadonlyHeaders, statusMessage?: string): void {
     if (status >= 200 && this.#policy.inspect({ status, headers }, this.#sent as S)) {
-      const limit = setTimeout(() => controller.abort(new Error('the refused answer took too long')), maxHoldMs)
-      limit.unref()
-      this.#held = { status, headers, statusMessage, rawHeaders: controller.rawHeaders, chunks: [], limit, size: 0, settled: false }
+      this.#held = new HoldingAnswer(controller, status, headers, statusMessage)
       return
     }
     this.#controller.rawHeaders = controller.rawHeaders
@@ -174,14 +145,8 @@ class ReplayingRequest<S> implements DispatchHandler {
   }
 
   onResponseData(controller: DispatchController, chunk: Uint8Array): void {
-    const held = this.#held
-    if (!held) {
-      this.#handler.onResponseData?.(this.#controller, chunk)
-    } else if (!held.settled) {
-      held.size += chunk.byteLength
-      if (held.size <= maxHeldBytes) held.chunks.push(Uint8Array.from(chunk))
-      else controller.abort(new Error('the refused answer is too long'))
-    }
+    if (this.#held) this.#held.add(controller, chunk)
+    else this.#handler.onResponseData?.(this.#controller, chunk)
   }
 
   onResponseEnd(controller: DispatchController, trailers: ReadonlyHeaders): void {
@@ -199,27 +164,19 @@ class ReplayingRequest<S> implements DispatchHandler {
     if (this.#held && !this.#controller.aborted) {
       this.#settle(this.#held)
     } else {
-      if (this.#held) clearTimeout(this.#held.limit)
+      this.#held?.end()
       this.#fail(error)
     }
   }
 
-  #settle(held: Held): void {
-    if (held.settled) return
-    held.settled = true
-    clearTimeout(held.limit)
+  #settle(held: HoldingAnswer): void {
+    if (!held.end()) return
     this.#controller.detach()
     this.#follow(this.#recover(held))
   }
 
-  async #recover(held: Held): Promise<void> {
-    const answer: HeldAnswer = {
-      status: held.status,
-      headers: held.headers,
-      body: held.chunks.length === 1 ? (held.chunks[0] as Uint8Array) : Buffer.concat(held.chunks),
-      ...(held.statusMessage === undefined ? {} : { statusMessage: held.statusMessage })
-    }
-    const verdict = await this.#policy.recover(answer, this.#sent as S, {
+  async #recover(held: HoldingAnswer): Promise<void> {
+    const verdict = await this.#policy.recover(held.answer(), this.#sent as S, {
       waiter: this.#waiterSignal(),
       spend: (cause) => this.#spend(cause)
     })
@@ -273,7 +230,7 @@ class ReplayingRequest<S> implements DispatchHandler {
   }
 
   /** Hands a held answer to the caller after all. */
-  #release(held: Pick<Held, 'status' | 'headers' | 'statusMessage' | 'rawHeaders' | 'chunks'>): void {
+  #release(held: KeptAnswer): void {
     this.#done = true
     const controller = this.#controller
     controller.rawHeaders = held.rawHeaders
@@ -302,17 +259,4 @@ class ReplayingRequest<S> implements DispatchHandler {
 
 function isEventStreamRequest(options: DispatchOptions): boolean {
   return options.method === 'GET' && headerValue(options.headers, 'accept')?.trim().toLowerCase() === 'text/event-stream'
-}
-
-/** The answer to an event-stream request that was never sent: a 401 of our own, which says so. */
-function ownRefusal(error: McpAuthError): Pick<Held, 'status' | 'headers' | 'statusMessage' | 'rawHeaders' | 'chunks'> {
-  const body = Buffer.from(`${error.code}: ${error.message}`)
-  const headers = { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(body.byteLength), 'x-mcpauth-error': error.code }
-  return {
-    status: 401,
-    headers,
-    statusMessage: 'Unauthorized',
-    rawHeaders: Object.entries(headers).flatMap(([name, value]) => [Buffer.from(name), Buffer.from(value)]),
-    chunks: [body]
-  }
 }
