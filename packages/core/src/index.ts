@@ -27,7 +27,7 @@ export { knownBytes, type ReplayableRequest, readBytes, replayableRequest, withB
 export { type HeaderPairs, headerPairs, headerValue, requestUrl, withHeaderValues } from './request-headers.ts'
 export { safeText } from './safe-text.ts'
 export { createSecretRegistry, type LiteralRegistry, literals, type SecretRegistry, secrets } from './secret-registry.ts'
-export { secretFile, sourceFailed, warnOfReadableKey } from './secret-source.ts'
+export { type ChangingFile, changingFile, secretFile, sourceFailed, warnOfReadableKey } from './secret-source.ts'
 export {
   type BindOptions,
   bindTo,

@@ -5,6 +5,40 @@ import { publish } from './events.ts'
 /** No token is longer, nor a key; whatever is, is another file. In bytes. */
 const maxSecretFileBytes = 65_536
 
+/** A file that others may replace at any time, as a mounted secret or a renewed certificate is. */
+export interface ChangingFile {
+  /** Changes whenever the content may have changed; cheap, because it is asked for every request. Taken before the content, so that no change is missed. */
+  identity(): string
+  read(): string
+}
+
+/**
+ * A file of the user's that is read again when it changes.
+ *
+ * @param unreadable Makes the error for a file that is absent, unreadable, not a file, or larger than `maxBytes`; the fact never quotes it.
+ */
+export function changingFile(file: string, maxBytes: number, unreadable: (fact: string) => McpAuthError): ChangingFile {
+  // A secret from the environment must not pull in the file system, so it is taken at the first file.
+  const { readFileSync, statSync } = process.getBuiltinModule('node:fs')
+
+  function attempt<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw unreadable(`cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`)
+    }
+  }
+
+  /** A mounted secret is swapped by a symbolic link: the inode counts as well as the time. */
+  function identity(): string {
+    const stats = attempt(() => statSync(file, { bigint: true }))
+    if (!stats.isFile()) throw unreadable('is not a file')
+    if (stats.size > maxBytes) throw unreadable(`is larger than ${maxBytes / 1024} KiB`)
+    return `${stats.dev}:${stats.ino}:${stats.mtimeNs}:${stats.ctimeNs}:${stats.size}`
+  }
+  return { identity, read: () => attempt(() => readFileSync(file, 'utf8')) }
+}
+
 /**
  * Reads a file that holds one secret, again whenever the file changes. One trailing newline is removed, as mounted secrets have it.
  *
@@ -12,29 +46,15 @@ const maxSecretFileBytes = 65_536
  */
 export function secretFile(path: string): () => string {
   const file = resolve(path)
-  // A secret from the environment must not pull in the file system, so it is taken at the first file.
-  const { readFileSync, statSync } = process.getBuiltinModule('node:fs')
+  const { identity, read } = changingFile(file, maxSecretFileBytes, (fact) => unreadable(file, fact))
   let lastIdentity: string | undefined
   let lastSecret = ''
 
-  /** A mounted secret is swapped by a symbolic link: the inode counts as well as the time. */
-  function identity(): string {
-    const stats = statSync(file, { bigint: true })
-    if (!stats.isFile()) throw unreadable(file, 'is not a file')
-    if (stats.size > maxSecretFileBytes) throw unreadable(file, 'is larger than 64 KiB')
-    return `${stats.dev}:${stats.ino}:${stats.mtimeNs}:${stats.ctimeNs}:${stats.size}`
-  }
-
   return () => {
-    try {
-      // The identity is taken before the content: a change between the two is read again next time.
-      const current = identity()
-      if (current !== lastIdentity) {
-        lastSecret = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
-        lastIdentity = current
-      }
-    } catch (error) {
-      throw McpAuthError.is(error) ? error : unreadable(file, `cannot be read (${codeOf(error)})`)
+    const current = identity()
+    if (current !== lastIdentity) {
+      lastSecret = read().replace(/\r?\n$/, '')
+      lastIdentity = current
     }
     if (lastSecret === '') throw unreadable(file, 'is empty')
     return lastSecret
@@ -73,8 +93,4 @@ function unreadable(file: string, fact: string): McpAuthError {
   return new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `the file ${file} ${fact}`, {
     hint: `put the secret, and nothing else, into ${file}, readable by this process`
   })
-}
-
-function codeOf(error: unknown): string {
-  return String((error as NodeJS.ErrnoException).code ?? 'unknown error')
 }

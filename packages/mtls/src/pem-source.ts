@@ -1,6 +1,5 @@
-import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { checkVariableName, type Environment, invalidOption, readVariable } from '@mcpauth/core'
+import { type ChangingFile, changingFile, checkVariableName, type Environment, invalidOption, readVariable } from '@mcpauth/core'
 import { certificateInvalid } from './certificate-error.ts'
 
 /** Where a certificate, a private key or a bundle of authorities comes from, as PEM. */
@@ -11,14 +10,11 @@ export type PemSource =
   | { readonly env: string }
 
 /** A source, opened. */
-export interface OpenPem {
+export interface OpenPem extends ChangingFile {
   /** As in "the file client.pem". */
   readonly origin: string
   /** The path, where it is a file. */
   readonly file?: string
-  /** Changes whenever the content may have changed; cheap, because it is asked for every request. */
-  identity(): string
-  read(): string
 }
 
 /** A bundle of every authority there is has 200 KiB. In bytes. */
@@ -49,24 +45,6 @@ function openFile(option: string, path: unknown): OpenPem {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) throw invalidOption(`${option}.file`, 'is not the path of a file')
   const file = resolve(path)
   const origin = `the file ${file}`
-
-  function unreadable(fact: string): Error {
-    return certificateInvalid(origin, fact, `check option ${option}, and that this process may read the file`)
-  }
-
-  function attempt<T>(work: () => T): T {
-    try {
-      return work()
-    } catch (error) {
-      throw unreadable(`cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`)
-    }
-  }
-
-  function identity(): string {
-    const stats = attempt(() => statSync(file, { bigint: true }))
-    if (!stats.isFile()) throw unreadable('is not a file')
-    if (stats.size > maxPemBytes) throw unreadable('is larger than 4 MiB')
-    return `${stats.dev}:${stats.ino}:${stats.mtimeNs}:${stats.ctimeNs}:${stats.size}`
-  }
-  return { origin, file, identity, read: () => attempt(() => readFileSync(file, 'utf8')) }
+  const hint = `check option ${option}, and that this process may read the file`
+  return { origin, file, ...changingFile(file, maxPemBytes, (fact) => certificateInvalid(origin, fact, hint)) }
 }

@@ -68,7 +68,7 @@ describe('a file that cannot be used is named, with what is wrong and without it
       ],
       ['holds no certificate', 'ca', () => ({ ...whole(), ca: 'nothing' })],
       ['holds a private key and no certificate', 'ca', () => ({ ...whole(), ca: client.key })],
-      ['is larger than 4 MiB', 'ca', () => ({ ...whole(), ca: 'x'.repeat(4 * 1024 * 1024 + 1) })]
+      ['is larger than 4096 KiB', 'ca', () => ({ ...whole(), ca: 'x'.repeat(4 * 1024 * 1024 + 1) })]
     ]
 
   test.each(cases)('%s (%s)', async (fact, named, content) => {
