@@ -93,6 +93,26 @@ export async function askForToken(
   }
 }
 
+/** Sends the token request of an extension grant (RFC 6749 §4.5), with resource and scope beside its own parameters. */
+export function askByExtension(
+  ask: GrantRequest,
+  what: string,
+  grantType: string,
+  parameters: Record<string, string>
+): Promise<TokenResponse> {
+  const { authorizationServer, client, clientAuth } = ask
+  return askForToken(ask, what, (protocol, options) =>
+    protocol.genericTokenEndpointRequest(
+      authorizationServer,
+      client,
+      clientAuth,
+      grantType,
+      grantParameters(ask, parameters),
+      options as never
+    )
+  )
+}
+
 /** The options that make oauth4webapi send through our client. It sees https everywhere, except where our own guard lets a loopback server pass. */
 export function requestOptions(
   { customFetch, allowInsecureRequests }: Protocol,

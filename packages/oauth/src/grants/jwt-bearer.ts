@@ -1,23 +1,14 @@
 import { OAuthResponseError } from '../oauth-response-error.ts'
 import { checkSecretSource, readSecret, type SecretSource } from '../secret-source.ts'
 import type { TokenResponse } from '../token-response.ts'
-import { askForToken, type Grant, type GrantRequest, grantParameters } from './grant.ts'
+import { askByExtension, type Grant, type GrantRequest } from './grant.ts'
 
 /** `grant_type` of RFC 7523 §2.1. */
 export const jwtBearerType: string = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 
 /** Exchanges an assertion for tokens (RFC 7523 §2.1). */
 export function jwtBearerGrant(ask: GrantRequest, assertion: string): Promise<TokenResponse> {
-  return askForToken(ask, 'the JWT bearer grant', (protocol, options) =>
-    protocol.genericTokenEndpointRequest(
-      ask.authorizationServer,
-      ask.client,
-      ask.clientAuth,
-      jwtBearerType,
-      grantParameters(ask, { assertion }),
-      options as never
-    )
-  )
+  return askByExtension(ask, 'the JWT bearer grant', jwtBearerType, { assertion })
 }
 
 /**

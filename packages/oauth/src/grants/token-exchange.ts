@@ -6,7 +6,7 @@ import { checkOptionNames } from '../option-names.ts'
 import { type ClientOptions, checkClient, checkHttps, clientOptionNames } from '../options.ts'
 import { checkSecretSource, readSecret, type SecretSource } from '../secret-source.ts'
 import type { TokenResponse } from '../token-response.ts'
-import { askForToken, type Grant, type GrantRequest, grantParameters } from './grant.ts'
+import { askByExtension, type Grant, type GrantRequest } from './grant.ts'
 import { jwtBearerGrant, jwtBearerType } from './jwt-bearer.ts'
 
 const exchangeType = 'urn:ietf:params:oauth:grant-type:token-exchange'
@@ -39,22 +39,9 @@ export function tokenExchange({ subjectToken, subjectTokenType = 'access_token',
       requested_token_type: `${tokenType}access_token`,
       ...(audience === undefined ? {} : { audience })
     }
-    return await exchange(ask, 'the token exchange', parameters)
+    return await askByExtension(ask, 'the token exchange', exchangeType, parameters)
   }
   return Object.assign(grant, { grantType: exchangeType })
-}
-
-function exchange(ask: GrantRequest, what: string, parameters: Record<string, string>): Promise<TokenResponse> {
-  return askForToken(ask, what, (protocol, options) =>
-    protocol.genericTokenEndpointRequest(
-      ask.authorizationServer,
-      ask.client,
-      ask.clientAuth,
-      exchangeType,
-      grantParameters(ask, parameters),
-      options as never
-    )
-  )
 }
 
 /** Options of {@link enterpriseAuthorization}. */
@@ -107,7 +94,7 @@ export function enterpriseAuthorization({ issuer, tokenUrl, client, idToken }: E
       dpop: undefined
     }
     const subject = await (oidc ? oidc.idToken(ask) : readSecret('grant.idToken', idToken as SecretSource, ask.env))
-    const assertion = await exchange(atProvider, "the identity provider's token exchange", {
+    const assertion = await askByExtension(atProvider, "the identity provider's token exchange", exchangeType, {
       subject_token: subject,
       subject_token_type: `${tokenType}id_token`,
       requested_token_type: idJag,
