@@ -6,9 +6,8 @@ import { type AuthorizationWish, authorizationRequest, targetOf } from './author
 import type { AuthorizationTarget } from './authorization-target.ts'
 import type { ClientIdentity } from './client-identity.ts'
 import type { Grant, GrantRequest } from './grants/grant.ts'
-import type { Login, OpenLogin } from './login.ts'
+import { duringLogin, type Login, type OpenLogin } from './login.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
-import { checkRedirectUri } from './registered-redirect.ts'
 import { scopeCovers, scopeUnion, scopeWords } from './scope-selection.ts'
 import type { HeldSession } from './session-store.ts'
 import type { TokenResponse } from './token-response.ts'
@@ -108,9 +107,7 @@ async function oneLogin(
   target: AuthorizationTarget,
   registerAnew: boolean
 ): Promise<TokenRecord | 'forgotten'> {
-  const open = await login()
-  try {
-    checkRedirectUri(context.settings.client?.redirectUris, open.redirectUri)
+  return await duringLogin(login, context.settings.client?.redirectUris, async (open) => {
     const { ask, facts, identity } = await authorizationRequest(context, wish, stored, target, {
       redirectUri: open.redirectUri,
       grantTypes: ['authorization_code', 'refresh_token'],
@@ -121,12 +118,7 @@ async function oneLogin(
     const record = await writeGrant(context, (before) => grantedRecord(before, answer, facts(), context.settings.now()))
     open.finish?.()
     return record
-  } catch (error) {
-    open.finish?.(error)
-    throw error
-  } finally {
-    open.close?.()
-  }
+  })
 }
 
 async function answerOf(ask: GrantRequest, open: OpenLogin, identity: ClientIdentity): Promise<TokenResponse | 'forgotten'> {

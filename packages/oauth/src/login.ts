@@ -1,3 +1,5 @@
+import { checkRedirectUri } from './registered-redirect.ts'
+
 /**
  * How a person is asked. A login is opened before registration, because registration needs its redirect URI.
  *
@@ -28,4 +30,27 @@ export interface OpenLogin {
   finish?(problem?: unknown): void
   /** Frees the port. A tab that still waits is told to look at the terminal. */
   close?(): void
+}
+
+/**
+ * Opens a login, and closes it when `work` is over. What `work` throws is what its tab shows; that it has succeeded, `work` says with `finish`.
+ *
+ * @param registered The redirect URIs that the client is registered with. Absent: the user has not said.
+ * @throws `MCPAUTH_INSECURE_URL`, `MCPAUTH_CLIENT_MISMATCH` it would come back to another place
+ */
+export async function duringLogin<T>(
+  login: Login,
+  registered: readonly string[] | undefined,
+  work: (open: OpenLogin) => Promise<T>
+): Promise<T> {
+  const open = await login()
+  try {
+    checkRedirectUri(registered, open.redirectUri)
+    return await work(open)
+  } catch (error) {
+    open.finish?.(error)
+    throw error
+  } finally {
+    open.close?.()
+  }
 }

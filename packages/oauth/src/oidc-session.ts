@@ -9,11 +9,11 @@ import { createFlights } from './flights.ts'
 import { type GrantRequest, tokenEndpoint } from './grants/grant.ts'
 import { refreshTokenGrant } from './grants/refresh-token.ts'
 import { type ExpectedIdToken, type IdTokenClaims, verifyIdToken } from './id-token.ts'
+import { duringLogin } from './login.ts'
 import type { OidcLogin, OidcLoginOptions } from './oidc-login.ts'
 import { clientAtProvider } from './provider-client.ts'
 import { newer, type RefreshOutcome, refreshOnce, saveLater } from './refresh.ts'
 import { refusalLimit } from './refusal-limit.ts'
-import { checkRedirectUri } from './registered-redirect.ts'
 import { isObject, type TokenResponse } from './token-response.ts'
 
 /** An ID token that ends while it is on its way is of no use, in milliseconds. */
@@ -133,20 +133,13 @@ export function oidcSession(options: OidcLoginOptions): OidcLogin {
   }
 
   async function oneLogin(ask: GrantRequest): Promise<TokenResponse> {
-    const open = await login()
-    try {
-      checkRedirectUri(options.redirectUris, open.redirectUri)
+    return await duringLogin(login, options.redirectUris, async (open) => {
       const nonce = randomBytes(32).toString('base64url')
       // PKCE is sent and not demanded of the metadata: the nonce already ties the ID token to this login.
       const answer = await verify(ask, await authorizationCode(ask, open, { nonce }), { nonce })
       open.finish?.()
       return answer
-    } catch (error) {
-      open.finish?.(error)
-      throw error
-    } finally {
-      open.close?.()
-    }
+    })
   }
 
   /** The answer with the verified ID token in the place of the access token. */
