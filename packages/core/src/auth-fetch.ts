@@ -2,8 +2,9 @@ import type { Dispatcher } from 'undici'
 import { compose, connectionsOf, listOf, stack } from './compose.ts'
 import { invalidOption, McpAuthError } from './errors.ts'
 import { globalResponse } from './global-response.ts'
-import type { Dispatch, DispatchHandler, Interceptor, Road } from './interceptor.ts'
+import { type Dispatch, type DispatchHandler, type DispatchOptions, type Interceptor, layer, type Road } from './interceptor.ts'
 import { proxyAgent } from './proxy-agent.ts'
+import { redirectRule } from './redirect-rule.ts'
 import { knownBytes, withBody } from './request-body.ts'
 import { loadUndici, requireNode, type Undici } from './undici.ts'
 
@@ -36,7 +37,7 @@ export interface RoadOptions {
 
 /**
  * A `fetch` whose requests pass through layers, for any MCP SDK transport. In `[a, b]`, `a` sees the request first.
- * What is not for a layer's server passes through it untouched. Dispose of it to close its own connections.
+ * What is not for a layer's server passes through it untouched, and so does what a server redirects to another one. Dispose of it to close its own connections.
  *
  * Undici is loaded with the first request. One `authFetch` may serve any number of servers and concurrent requests.
  *
@@ -127,19 +128,36 @@ function openRoad(
     ...(roadOptions.refused ? { refused: roadOptions.refused } : {})
   }
   const dispatch = composed(end, road)
+  const leadsElsewhere = redirectRule(list, road.bind)
   const { headersTimeoutMs } = options
-  const timed: Dispatch = headersTimeoutMs === undefined ? dispatch : (o, h) => dispatch({ ...o, headersTimeout: headersTimeoutMs }, h)
-  const withoutBody = handlingOldHandlers(undici, timed)
+  let laidElsewhere: Dispatch | undefined
+
+  /** The road of a redirect to another server: what the user has put on it beside our layers. */
+  function elsewhere(): Dispatch {
+    laidElsewhere ??= stack(withoutServer(list), end, road)
+    return laidElsewhere
+  }
 
   return {
     fetch(url, init, bytes) {
-      // fetch turns every body into a one-shot generator; the bytes are put back, so that they can be signed and sent again. On a 303 there is none any more.
-      const dispatcher = bytes ? handlingOldHandlers(undici, (o, h) => timed(o.body == null ? o : withBody(o, bytes), h)) : withoutBody
+      let first: DispatchOptions | undefined
+      const dispatcher = handlingOldHandlers(undici, (hop, handler) => {
+        first ??= hop
+        const next = leadsElsewhere(first, hop) ? elsewhere() : dispatch
+        const timed = headersTimeoutMs === undefined ? hop : { ...hop, headersTimeout: headersTimeoutMs }
+        // fetch turns every body into a one-shot generator; the bytes are put back, so that they can be signed and sent again. On a 303 there is none any more.
+        return next(bytes && hop.body != null ? withBody(timed, bytes) : timed, handler)
+      })
       // The types of two undici copies, and of the DOM, differ where the values do not: this is the one place where they meet.
       return undici.fetch(url, { ...init, dispatcher } as never) as unknown as Promise<Response>
     },
     close: async () => await own?.close()
   }
+}
+
+/** Whatever is none of our layers. */
+function withoutServer(list: readonly Interceptor[]): readonly Interceptor[] {
+  return list.filter((entry) => !entry[layer])
 }
 
 /** A dispatcher for `undici.fetch`. That of undici 7 passes handlers of the old shape, and only a composed Dispatcher translates them. */

@@ -1,6 +1,6 @@
 import { invalidOption, McpAuthError } from './errors.ts'
 import { type Dispatch, type Interceptor, type Layer, layer, type Road } from './interceptor.ts'
-import { bindTo, type ServerBinding } from './server-binding.ts'
+import { bindTo, type RequestTarget, type ServerBinding } from './server-binding.ts'
 
 /**
  * Makes one interceptor of several. In `[a, b, c]` the first listed sees the request first (undici's own `compose(a, b)` is the reverse).
@@ -44,15 +44,10 @@ export function stack(list: readonly Interceptor[], dispatch: Dispatch, road?: R
 
 /** Chooses, for every request, the one server it belongs to, and leads it past the layers of that server only. */
 function layRoad(list: readonly Interceptor[], end: Dispatch, road: Road | undefined): Dispatch {
-  const servers = new Map<string, URL>()
-  for (const entry of list) {
-    const description = entry[layer]
-    if (description && description.kind !== 'connection') servers.set(description.server.href, description.server)
-  }
-  if (servers.size <= 1) return stack(list, end, road)
+  const servers = serversOf(list)
+  if (servers.length <= 1) return stack(list, end, road)
 
-  const routes = Map.groupBy([...servers.values()].map(routeTo), ({ binding }) => binding.server.origin)
-  for (const sameOrigin of routes.values()) sameOrigin.sort((a, b) => b.binding.server.pathname.length - a.binding.server.pathname.length)
+  const routes = Map.groupBy(servers.map(routeTo), ({ binding }) => binding.server.origin)
   const elsewhere = stack(list.filter(belongsTo(undefined)), end, road)
 
   function routeTo(server: URL): { binding: ServerBinding; dispatch(): Dispatch } {
@@ -71,6 +66,25 @@ function layRoad(list: readonly Interceptor[], end: Dispatch, road: Road | undef
     const route = routes.get(origin)?.find(({ binding }) => binding.covers(options))
     return (route?.dispatch() ?? elsewhere)(options, handler)
   }
+}
+
+/** The servers of layers, each once, longer paths first. Connections have none: they bind themselves by origin. */
+function serversOf(list: readonly Interceptor[]): URL[] {
+  const described = list.flatMap((entry) => (entry[layer] && entry[layer].kind !== 'connection' ? [entry[layer].server] : []))
+  const servers = new Map(described.map((server) => [server.href, server]))
+  return [...servers.values()].sort((a, b) => b.pathname.length - a.pathname.length)
+}
+
+/** Finds the server that a request belongs to, among those that have layers. */
+export function serverFinder(list: readonly Interceptor[], bind: Road['bind']): (request: RequestTarget) => URL | undefined {
+  const bindings = serversOf(list).map((server) => bindTo(server, { bind, dangerouslyAllowHttp: true }))
+  return (request) => bindings.find(({ covers }) => covers(request))?.server
+}
+
+/** The layers of the one server that a URL belongs to: by its path, or else by its origin alone. */
+export function layersAt(list: readonly Interceptor[], { origin, pathname: path }: URL): readonly Interceptor[] {
+  const target = { origin, path }
+  return list.filter(belongsTo(serverFinder(list, 'path')(target) ?? serverFinder(list, 'origin')(target)))
 }
 
 /** Layers of one server, those without a server, and connections, which bind themselves by origin. */
