@@ -1,5 +1,5 @@
 import { type AuthFetch, type AuthFetchOptions, roadFetch } from './auth-fetch.ts'
-import { listOf } from './compose.ts'
+import { layersAt, listOf } from './compose.ts'
 import { invalidOption, McpAuthError } from './errors.ts'
 import { type Interceptor, layer } from './interceptor.ts'
 
@@ -59,8 +59,11 @@ export function wrapTransport<T extends TransportLike, O extends object>(
 ): T {
   const { transport: transportOptions, ...fetchOptions } = options
   const kind = kindOf(Transport)
-  checkTransportOptions((transportOptions ?? {}) as ForbiddenOptions, listOf(layers))
-  const fetch = roadFetch(layers, fetchOptions, { bind: kind.bind, refused: (error) => stop(error) })
+  const list = listOf(layers)
+  checkTransportOptions((transportOptions ?? {}) as ForbiddenOptions, list)
+  // Bound to the origin, another server's layers would not be told from those of this one.
+  const own = kind.bind === 'origin' ? layersAt(list, url) : list
+  const fetch = roadFetch(own, fetchOptions, { bind: kind.bind, refused: (error) => stop(error) })
   const transport = new Transport(url, { ...transportOptions, fetch } as unknown as O)
 
   function stop(error: Error): void {

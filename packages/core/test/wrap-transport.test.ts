@@ -66,6 +66,28 @@ test.each([
   await transport.close()
 })
 
+test('N26 an SSE transport has the layers of its own server alone: bound to the origin, they could not be told from those of another one there', async () => {
+  const at = (path: string): URL => new URL(path, url)
+  const took: string[] = []
+  const named = (server: URL): Interceptor =>
+    describeLayer(
+      () => () => {
+        took.push(server.pathname)
+        throw refused
+      },
+      { kind: 'credential', server, sets: [] }
+    )
+  const layers = ['/a', '/a/inner', '/another'].map((path) => named(at(path)))
+  for (const own of ['/a/sse', '/a/inner/sse', '/another', '/messages']) {
+    const transport = wrapTransport(SSEClientTransport, at(own), layers)
+    // The server announces where to post to: anywhere at its origin.
+    for (const path of [own, '/messages?session=1']) await transport.fetch(at(path), { method: 'POST' }).catch(() => undefined)
+    await transport.close()
+  }
+  // A transport at none of them has those of the longest path.
+  expect(took).toEqual(['/a', '/a', '/a/inner', '/a/inner', '/another', '/another', '/a/inner', '/a/inner'])
+})
+
 test.each([StdioClientTransport, WebSocketClientTransport, class Own extends StdioClientTransport {}])(
   'N1 %o has no requests of its own and is refused',
   (Class) => {
