@@ -6,6 +6,7 @@ import { type AuthorizationWish, authorizationRequest, targetOf } from './author
 import type { AuthorizationTarget } from './authorization-target.ts'
 import type { ClientIdentity } from './client-identity.ts'
 import type { Grant, GrantRequest } from './grants/grant.ts'
+import { checkSecretIssuer } from './issuer-binding.ts'
 import { duringLogin, type Login, type OpenLogin } from './login.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
 import { scopeCovers, scopeUnion, scopeWords } from './scope-selection.ts'
@@ -145,6 +146,7 @@ export async function authorizeByGrant(
   const seed = await grant.seed?.(context.settings.env)
   if (isOfSeed(stored, seed) && isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
   const target = await targetOf(context, wish, stored)
+  if (grant.bringsSecret) checkSecretIssuer(context.settings, stored?.issuer, target.authorizationServer.issuer)
   const { ask, facts } = await authorizationRequest(context, wish, stored, target, {
     redirectUri: undefined,
     grantTypes: [grant.grantType],

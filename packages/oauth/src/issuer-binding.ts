@@ -1,4 +1,5 @@
 import { McpAuthError, safeText, type TokenRecord } from '@mcpauth/core'
+import type { Settings } from './options.ts'
 
 /**
  * Whether the tokens of a record belong to one of the authorization servers that the resource names now. A record that does not say (written
@@ -21,5 +22,27 @@ export function checkClientIssuer(clientId: string, clientIssuer: string | undef
     'MCPAUTH_CLIENT_MISMATCH',
     `the client ${safeText(clientId, 80)} is registered at ${safeText(clientIssuer)}, but the server now uses ${safeText(issuer)}`,
     { hint: 'register a client at the new authorization server and give its id, with client.issuer' }
+  )
+}
+
+/**
+ * A secret that a grant brings goes only where the tokens came from so far: whoever can change what the MCP server says of itself would else be given it (T2).
+ * The user's own client says by itself where it belongs; a registration of ours, or a client with a document, is at home everywhere.
+ *
+ * @param before Where the last tokens came from, as far as anyone knows.
+ * @throws `MCPAUTH_CLIENT_MISMATCH`
+ */
+export function checkSecretIssuer(
+  { client, clientMetadataUrl, tokenUrl }: Pick<Settings, 'client' | 'clientMetadataUrl' | 'tokenUrl'>,
+  before: string | undefined,
+  issuer: string
+): void {
+  const isChecked = tokenUrl !== undefined || (client !== undefined && client.clientId !== clientMetadataUrl)
+  const expected = client?.issuer ?? before
+  if (isChecked || expected === undefined || expected === issuer) return
+  throw new McpAuthError(
+    'MCPAUTH_CLIENT_MISMATCH',
+    `the secret of this grant belongs to ${safeText(expected)}, but the server now uses ${safeText(issuer)}`,
+    { hint: 'if the server has moved: give a client of the new authorization server, with client.issuer, or its tokenUrl' }
   )
 }

@@ -9,7 +9,7 @@ const mcp = { resource: 'https://mcp.example.com/mcp', scope: 'read' }
 test('N23: an assertion is read from where it is and sent with resource and scope', async () => {
   const { ask, sent } = asking({ ...mcp, env: { ASSERTION: 'an.assertion.jwt' } })
   const grant = jwtBearer({ assertion: { env: 'ASSERTION' } })
-  expect({ ...grant }).toEqual({ grantType: jwtBearerType })
+  expect({ ...grant }).toEqual({ grantType: jwtBearerType, bringsSecret: true })
   expect(await grant(ask)).toMatchObject({ access_token: good.access_token })
   expect(sent).toMatchObject([{ what: 'the JWT bearer grant' }])
   expect(sent[0]?.form).toEqual({ client_id: 'c', grant_type: jwtBearerType, assertion: 'an.assertion.jwt', ...mcp })
@@ -56,7 +56,7 @@ test('a durable refresh token is known by a name that does not give it away', as
 
 describe('N39: a workload’s JWT', () => {
   test('needs no client of its own', () => {
-    expect({ ...workloadIdentity({ token: () => 'x' }) }).toEqual({ grantType: jwtBearerType, clientOptional: true })
+    expect({ ...workloadIdentity({ token: () => 'x' }) }).toEqual({ grantType: jwtBearerType, clientOptional: true, bringsSecret: true })
   })
 
   test.each([400, 401, 403, 404, 428, 430, 499])('that was answered with %d is not sent again; another one is', async (status) => {

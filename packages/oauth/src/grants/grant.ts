@@ -54,6 +54,8 @@ export type Grant = ((ask: GrantRequest) => Promise<TokenResponse>) & {
   readonly prepare?: ((ask: GrantRequest, asking: (() => void) | undefined) => Promise<void>) | undefined
   /** Works without a client of its own. */
   readonly clientOptional?: boolean
+  /** Sends the authorization server a secret that the user has from elsewhere: never another one than before (T2). */
+  readonly bringsSecret?: boolean
   /** Names the secret that its tokens come from, without giving it away. Tokens of another one are not used. */
   readonly seed?: (env: Environment) => Promise<string>
 }

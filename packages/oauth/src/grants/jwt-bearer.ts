@@ -20,7 +20,8 @@ export function jwtBearerGrant(ask: GrantRequest, assertion: string): Promise<To
 export function jwtBearer({ assertion }: { assertion: SecretSource }): Grant {
   checkSecretSource('grant.assertion', assertion)
   return Object.assign(async (ask: GrantRequest) => jwtBearerGrant(ask, await readSecret('grant.assertion', assertion, ask.env)), {
-    grantType: jwtBearerType
+    grantType: jwtBearerType,
+    bringsSecret: true
   })
 }
 
@@ -54,7 +55,7 @@ export function workloadIdentity({ token }: { token: SecretSource }): Grant {
       throw error
     }
   }
-  return Object.assign(exchange, { grantType: jwtBearerType, clientOptional: true })
+  return Object.assign(exchange, { grantType: jwtBearerType, clientOptional: true, bringsSecret: true })
 }
 
 /** A no, as against a server that cannot answer now. */

@@ -26,6 +26,7 @@ export function refreshTokenOnly({ refreshToken }: { refreshToken: SecretSource 
       await refreshTokenGrant({ ...ask, scope: undefined }, await readSecret('grant.refreshToken', refreshToken, ask.env)),
     {
       grantType: 'refresh_token',
+      bringsSecret: true,
       seed: async (env: GrantRequest['env']) =>
         createHash('sha256')
           .update(await readSecret('grant.refreshToken', refreshToken, env))

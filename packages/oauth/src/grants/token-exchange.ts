@@ -41,7 +41,7 @@ export function tokenExchange({ subjectToken, subjectTokenType = 'access_token',
     }
     return await askByExtension(ask, 'the token exchange', exchangeType, parameters)
   }
-  return Object.assign(grant, { grantType: exchangeType })
+  return Object.assign(grant, { grantType: exchangeType, bringsSecret: true })
 }
 
 /** Options of {@link enterpriseAuthorization}. */
