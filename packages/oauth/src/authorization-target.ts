@@ -100,16 +100,20 @@ function ownServer({ client }: Settings, issuer: string): AuthorizationServer {
   return { issuer: client?.issuer ?? issuer, code_challenge_methods_supported: ['S256'] }
 }
 
+/** The user's word counts for more than any metadata, an alias for client certificates included. */
 function withOwnEndpoints(server: AuthorizationServer, settings: Settings): AuthorizationServer {
   const { authorizationUrl, tokenUrl, registrationUrl, revocationUrl, deviceAuthorizationUrl } = settings
-  return {
-    ...server,
-    ...(authorizationUrl === undefined ? {} : { authorization_endpoint: authorizationUrl }),
-    ...(tokenUrl === undefined ? {} : { token_endpoint: tokenUrl }),
-    ...(registrationUrl === undefined ? {} : { registration_endpoint: registrationUrl }),
-    ...(revocationUrl === undefined ? {} : { revocation_endpoint: revocationUrl }),
-    ...(deviceAuthorizationUrl === undefined ? {} : { device_authorization_endpoint: deviceAuthorizationUrl })
+  const named = {
+    authorization_endpoint: authorizationUrl,
+    token_endpoint: tokenUrl,
+    registration_endpoint: registrationUrl,
+    revocation_endpoint: revocationUrl,
+    device_authorization_endpoint: deviceAuthorizationUrl
   }
+  const own = Object.fromEntries(Object.entries(named).filter(([, url]) => url !== undefined))
+  const { mtls_endpoint_aliases: aliases, ...rest } = server
+  const kept = aliases && Object.fromEntries(Object.entries(aliases).filter(([name]) => !Object.hasOwn(own, name)))
+  return { ...rest, ...own, ...(kept ? { mtls_endpoint_aliases: kept } : {}) }
 }
 
 /** N23, N24: the user's, else the metadata's verbatim, else the server's URL. */

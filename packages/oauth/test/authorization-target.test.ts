@@ -127,6 +127,19 @@ describe('an authorization server without metadata', () => {
   })
 })
 
+test.each<[string, OAuthOptions, Record<string, string>]>([
+  ['the token endpoint', { tokenUrl: 'https://as.example/t' }, { revocation_endpoint: 'https://mtls.example/r' }],
+  ['the revocation endpoint', { revocationUrl: 'https://as.example/r' }, { token_endpoint: 'https://mtls.example/t' }],
+  ['no endpoint', {}, { token_endpoint: 'https://mtls.example/t', revocation_endpoint: 'https://mtls.example/r' }]
+])('T2 N43: where the user names %s, the metadata has no other one for client certificates', async (_name, options, left) => {
+  const aliases = { token_endpoint: 'https://mtls.example/t', revocation_endpoint: 'https://mtls.example/r' }
+  const web = {
+    [resourceDocument]: { resource: mcp, authorization_servers: [first] },
+    [documentOf(first)]: { ...metadataOf(first), mtls_endpoint_aliases: aliases }
+  }
+  expect((await find({ options, web })).authorizationServer.mtls_endpoint_aliases).toEqual(left)
+})
+
 describe('N42: a server of before 2025-06-18', () => {
   const own = 'https://mcp.example.com'
 
