@@ -35,8 +35,10 @@ async function exercise(slot: CredentialSlot, send: (fetch: FetchLike) => Promis
   return [everythingOf(thrown), everythingOf(layers), everythingOf(fetch), sinks.text(), ...log].join('\n')
 }
 
-const post = (fetch: FetchLike): Promise<unknown> =>
-  fetch(server.url, { method: 'POST', body: '{"jsonrpc":"2.0"}', headers: { 'content-type': 'application/json' } })
+const post = async (fetch: FetchLike): Promise<unknown> => {
+  const answer = await fetch(server.url, { method: 'POST', body: '{"jsonrpc":"2.0"}', headers: { 'content-type': 'application/json' } })
+  return await answer.text()
+}
 
 describe.each(credentialSlots.map((slot) => [slot.title, slot] as const))('T13: %s leaks nothing', (_title, slot) => {
   const canaries = { ...slot.canaries, grantedToken }

@@ -77,6 +77,16 @@ export const credentialSlots: readonly CredentialSlot[] = [
           }
         })
   ),
+  slot('refresh-on-401, own source that has another token', ['token', 'other'], ['token', 'other'], ({ token, other }) => (server) => {
+    let now = { value: token as string, scheme: 'Bearer', generation: 1, origin: 'stored' } as const
+    return withRefreshOn401(server, {
+      current: () => now,
+      renew: async () => {
+        now = { ...now, value: other as string, generation: 2 } as never
+        return now
+      }
+    })
+  }),
   slot(
     'oauth, client credentials',
     ['secret'],

@@ -12,6 +12,9 @@ export type Mood =
   | 'drops'
   | 'redirects'
   | 'answers HTML'
+  | 'redirects to what is no URL'
+  | 'answers what is no HTTP'
+  | 'breaks its answer off'
 
 export const moods: readonly Mood[] = [
   'accepts',
@@ -22,7 +25,10 @@ export const moods: readonly Mood[] = [
   'fails',
   'drops',
   'redirects',
-  'answers HTML'
+  'answers HTML',
+  'redirects to what is no URL',
+  'answers what is no HTTP',
+  'breaks its answer off'
 ]
 
 /** A server that gives back what it gets: as header, as error description, as body, at the MCP endpoint and at those of an authorization server. */
@@ -136,6 +142,15 @@ function answer(mood: Mood, all: string, response: ServerResponse): void {
       return
     case 'answers HTML':
       response.writeHead(502, { 'content-type': 'text/html' }).end(`<h1>${all}</h1>`)
+      return
+    case 'redirects to what is no URL':
+      response.writeHead(307, { location: `http://[${quoted}` }).end()
+      return
+    case 'answers what is no HTTP':
+      response.socket?.end(`${all}\r\n\r\n`)
+      return
+    case 'breaks its answer off':
+      response.socket?.end(`HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\nno size: ${all}\r\n`)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici'
 import { compose, connectionsOf, listOf, stack } from './compose.ts'
+import { withoutSecrets } from './discreet-error.ts'
 import { invalidOption, McpAuthError } from './errors.ts'
 import { globalResponse } from './global-response.ts'
 import { type Dispatch, type DispatchHandler, type DispatchOptions, type Interceptor, layer, type Road } from './interceptor.ts'
@@ -196,11 +197,12 @@ function bodyBytes(body: unknown): Uint8Array | undefined {
   return body instanceof URLSearchParams ? Buffer.from(String(body)) : knownBytes(body)
 }
 
-/** Our own error from inside fetch's `TypeError: fetch failed`. What is wrong with a header quotes it, and a header may hold a secret; any other as it is. */
+/** Our own error from inside fetch's `TypeError: fetch failed`. What is wrong with a header quotes it, and a header may hold a secret; any other without secrets. */
 function ownError(error: unknown): unknown {
-  if (!(error instanceof TypeError)) return error
+  if (!(error instanceof TypeError)) return withoutSecrets(error)
   if (McpAuthError.is(error.cause)) return error.cause
-  return /header/i.test(error.message) ? invalidOption('init.headers', 'holds a name or a value that cannot be sent') : error
+  if (/header/i.test(error.message)) return invalidOption('init.headers', 'holds a name or a value that cannot be sent')
+  return withoutSecrets(error)
 }
 
 function checkOptions({ dispatcher, authorizationServerDispatcher, headersTimeoutMs }: AuthFetchOptions): void {

@@ -1,4 +1,5 @@
 import { StandInController } from './deferred-dispatch.ts'
+import { withoutSecrets } from './discreet-error.ts'
 import { McpAuthError } from './errors.ts'
 import { publish } from './events.ts'
 import { type AnswerHead, type HeldAnswer, HoldingAnswer, type KeptAnswer, ownRefusal } from './held-answer.ts'
@@ -165,7 +166,7 @@ class ReplayingRequest<S> implements DispatchHandler {
       this.#settle(this.#held)
     } else {
       this.#held?.end()
-      this.#fail(error)
+      this.#fail(withoutSecrets(error))
     }
   }
 

@@ -10,6 +10,7 @@ import {
   type ReplayPolicy,
   type Road,
   replaying,
+  secrets,
   type Turn
 } from '../src/index.ts'
 
@@ -201,6 +202,15 @@ describe('an answer that is not refused', () => {
     replaying(end.dispatch, original, caller, policyOf())
     end.sends[0]?.start().fail('reset').fail('again')
     expect([caller.error?.message, caller.told]).toEqual(['reset', ['start', 'error']])
+  })
+
+  test('T13: an error in the middle of it reaches the caller without the secret that the server has said back', () => {
+    secrets.add('the-token-that-was-sent', 'token')
+    const end = network()
+    const caller = new Caller()
+    replaying(end.dispatch, original, caller, policyOf())
+    end.sends[0]?.start().head(200).fail('no HTTP: the-token-that-was-sent')
+    expect(caller.error?.message).toBe('no HTTP: [REDACTED:token]')
   })
 
   test('nothing is told after its end', () => {

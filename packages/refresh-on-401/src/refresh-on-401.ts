@@ -3,6 +3,7 @@ import {
   type AnswerHead,
   type BindOptions,
   bindTo,
+  canonicalServerUrl,
   type DispatchOptions,
   describeLayer,
   type HeldAnswer,
@@ -16,6 +17,7 @@ import {
   replaying,
   requestUrl,
   safeText,
+  secrets,
   type TokenSource,
   type Turn,
   withHeaderValues
@@ -48,7 +50,7 @@ export function withRefreshOn401(server: string | URL, tokens: TokenSource, opti
       const binding = bindTo(url, { ...options, bind: options.bind ?? road?.bind ?? 'path' })
       // In undici's own compose there is no road: what is behind this layer is the network.
       tokens.attach?.(road ?? { network: dispatch, closed: new AbortController().signal, bind: 'path' })
-      const policyFor = tokenPolicy(tokens, schemes)
+      const policyFor = tokenPolicy(url, tokens, schemes)
       return (request, handler) =>
         binding.covers(request) ? replaying(dispatch, request, handler, policyFor(request), road) : dispatch(request, handler)
     },
@@ -60,15 +62,25 @@ export function withRefreshOn401(server: string | URL, tokens: TokenSource, opti
 type Sent = AccessToken | undefined
 type Policy = ReplayPolicy<Sent>
 
-function tokenPolicy(tokens: TokenSource, schemes: readonly string[]): (request: DispatchOptions) => Policy {
+function tokenPolicy(server: URL, tokens: TokenSource, schemes: readonly string[]): (request: DispatchOptions) => Policy {
+  const owner = canonicalServerUrl(server)
+  let registered: string | undefined
   /** The newest generation that the server has answered below 400. */
   let acceptedGeneration: number | undefined
+
+  /** Once for as long as it stays the same: a server may say it back. */
+  function register({ value }: AccessToken): void {
+    if (value === registered) return
+    secrets.add(value, 'access_token', owner)
+    registered = value
+  }
 
   return (request) => {
     const target = lazyTarget(request)
 
     function authorized(original: DispatchOptions, token: Sent): Prepared<Sent> {
       if (!token) return { options: original, sent: undefined }
+      register(token)
       const headers = tokens.authorize ? tokens.authorize(token, target) : { authorization: `Bearer ${token.value}` }
       return { options: withHeaderValues(original, headers), sent: token }
     }

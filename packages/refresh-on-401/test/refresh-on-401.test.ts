@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type AccessToken, authFetch, layer, type Refusal, type Road, type TokenSource } from '@mcpauth/core'
+import { type AccessToken, authFetch, layer, type Refusal, type Road, secrets, type TokenSource } from '@mcpauth/core'
 import { Agent, request } from 'undici'
 import { afterEach, describe, expect, test } from 'vitest'
 import { withRefreshOn401 } from '../src/index.ts'
@@ -284,4 +284,15 @@ describe('the layer', () => {
     await wide(new URL('/other', url))
     expect(seen).toEqual([undefined, 'Bearer token-1'])
   })
+})
+
+test('T13: what a source gives is a secret, and so is what it gives next: a server that says it back does not get it into an error', async () => {
+  const value = (name: string): AccessToken => ({ ...bearer(name.length), value: `the-${name}-token-of-a-source` })
+  const { url, seen } = await serve((incoming, response) => {
+    const said = incoming.headers.authorization
+    response.writeHead(401, { 'www-authenticate': `Bearer error="invalid_token", error_description="not ${said}"` }).end()
+  })
+  await expect(post(url, source(value('first'), value('second')))).rejects.toThrow('it says: not Bearer [REDACTED:access_token]')
+  expect(seen.slice(0, 2)).toEqual(['Bearer the-first-token-of-a-source', 'Bearer the-second-token-of-a-source'])
+  expect(secrets.redact('the-first-token-of-a-source')).toBe('[REDACTED:access_token]')
 })
