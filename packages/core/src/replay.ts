@@ -5,7 +5,7 @@ import { publish } from './events.ts'
 import { type AnswerHead, type HeldAnswer, HoldingAnswer, type KeptAnswer, ownRefusal } from './held-answer.ts'
 import type { Dispatch, DispatchController, DispatchHandler, DispatchOptions, ReadonlyHeaders, Road } from './interceptor.ts'
 import { type ReplayableRequest, replayableRequest } from './request-body.ts'
-import { headerValue } from './request-headers.ts'
+import { headerValue, requestUrl } from './request-headers.ts'
 
 /** One send: the request as it goes on, and what the policy wants to remember of it (which token it carries). */
 export interface Prepared<S> {
@@ -191,7 +191,7 @@ class ReplayingRequest<S> implements DispatchHandler {
     }
     const prepared = await this.#prepare(again)
     if (this.#done) return
-    publish('mcpauth:request:replayed', { method: this.#original.method, origin: String(this.#original.origin), status: held.status })
+    publish('mcpauth:request:replayed', { method: this.#original.method, origin: requestUrl(this.#original).origin, status: held.status })
     this.#held = undefined
     this.#send(prepared)
   }
@@ -221,7 +221,7 @@ class ReplayingRequest<S> implements DispatchHandler {
   }
 
   #refuse(error: McpAuthError): void {
-    publish('mcpauth:request:refused', { method: this.#original.method, origin: String(this.#original.origin), code: error.code })
+    publish('mcpauth:request:refused', { method: this.#original.method, origin: requestUrl(this.#original).origin, code: error.code })
     if (isEventStreamRequest(this.#original)) {
       this.#release(this.#held ?? ownRefusal(error))
       this.#road?.refused?.(error)

@@ -240,6 +240,15 @@ describe('an answer that is not refused', () => {
     }
   })
 
+  test('T13: what is published of a request is its origin, without a password that stands there', async () => {
+    const end = network()
+    const caller = new Caller()
+    const policy = policyOf({ prepare: () => Promise.reject(refused) })
+    replaying(end.dispatch, { ...original, origin: 'https://user:the-password@mcp.example.com' }, caller, policy)
+    await caller.over.promise
+    expect(heard).toEqual([['mcpauth:request:refused', expect.objectContaining({ origin: 'https://mcp.example.com' })]])
+  })
+
   test('the request of the caller is never changed', () => {
     const end = network()
     const frozen = Object.freeze({ ...original })

@@ -1,6 +1,6 @@
 import { lookup as systemLookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
-import { isLoopbackHost, McpAuthError } from '@mcpauth/core'
+import { isLoopbackHost, McpAuthError, safeText } from '@mcpauth/core'
 
 /** Where an address lies. `never`: nobody's authorization server is there (link-local, metadata services, multicast, documentation, translated forms). */
 type Zone = 'public' | 'loopback' | 'private' | 'never'
@@ -92,7 +92,7 @@ export function addressGuard({ server, dangerouslyAllowHttp = false, lookup: res
         const first = found[0]
         if (options.all) callback(null, [...found])
         else if (first) callback(null, first.address, first.family)
-        else callback(new McpAuthError('MCPAUTH_NETWORK', `${host} has no address`), [])
+        else callback(new McpAuthError('MCPAUTH_NETWORK', `${safeText(host)} has no address`), [])
       },
       (error: Error) => callback(error, [])
     )
@@ -169,7 +169,7 @@ function safeHost(url: URL): string {
 }
 
 function refused(what: string, host: string, why: string): McpAuthError {
-  return new McpAuthError('MCPAUTH_ADDRESS_REFUSED', `${what} is at ${host}, which is refused: ${why}`, {
+  return new McpAuthError('MCPAUTH_ADDRESS_REFUSED', `${what} is at ${safeText(host)}, which is refused: ${why}`, {
     hint: 'an MCP server may only name https hosts on the public internet, unless it is on a private network itself; check its URL'
   })
 }

@@ -1,4 +1,4 @@
-import { type Dispatch, type DispatchController, McpAuthError, type ReadonlyHeaders } from '@mcpauth/core'
+import { type Dispatch, type DispatchController, McpAuthError, type ReadonlyHeaders, safeText } from '@mcpauth/core'
 import type { AddressGuard } from './address-guard.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
 
@@ -130,7 +130,7 @@ function exchange(dispatch: Dispatch, url: URL, what: string, request: OutgoingR
     const chunks: Uint8Array[] = []
 
     const timer = setTimeout(
-      () => stop(new McpAuthError('MCPAUTH_TIMEOUT', `${what} at ${url.host} took longer than ${deadlineMs / 1000} s`)),
+      () => stop(new McpAuthError('MCPAUTH_TIMEOUT', `${what} at ${safeText(url.host)} took longer than ${deadlineMs / 1000} s`)),
       deadlineMs
     )
     const onAbort = (): void => stop(givenUp(what, signal?.reason))
@@ -218,7 +218,7 @@ function networkError(what: string, url: URL, error: Error): McpAuthError {
   const own = McpAuthError.is(error.cause) ? error.cause : undefined
   if (own) return own
   const code = String((error as NodeJS.ErrnoException).code ?? error.name)
-  return new McpAuthError('MCPAUTH_NETWORK', `${what}: no answer from ${url.host} (${code})`, {
+  return new McpAuthError('MCPAUTH_NETWORK', `${what}: no answer from ${safeText(url.host)} (${code})`, {
     hint: 'check the network and try again; nothing that was stored has been changed',
     cause: Object.assign(new Error(code), { code })
   })

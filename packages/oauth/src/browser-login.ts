@@ -120,7 +120,7 @@ function pageFor(problem: unknown, server: string | undefined): CallbackPage {
 
 function nobodyCame(url: URL, timeoutMs: number): McpAuthError {
   const resource = safeText(url.searchParams.get('resource'))
-  return new McpAuthError('MCPAUTH_LOGIN_FAILED', `nobody came back from ${url.host} within ${Math.round(timeoutMs / 1000)} s`, {
+  return new McpAuthError('MCPAUTH_LOGIN_FAILED', `nobody came back from ${safeText(url.host)} within ${Math.round(timeoutMs / 1000)} s`, {
     hint: `log in again; if the browser showed an error page there, the client registration is suspect: npx @mcpauth/cli login --new-registration ${resource || '<url>'}`
   })
 }

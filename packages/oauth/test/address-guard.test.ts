@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo, LookupFunction } from 'node:net'
 import { resolve } from 'node:path'
-import { authFetch, type Dispatch, describeLayer, type McpAuthError, type Road } from '@mcpauth/core'
+import { authFetch, type Dispatch, describeLayer, type McpAuthError, type Road, secrets } from '@mcpauth/core'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { addressGuard } from '../src/address-guard.ts'
 import { guardedNetwork } from '../src/guarded-network.ts'
@@ -142,6 +142,13 @@ test('the refusal names what and where, and never the user name in the URL', () 
   })()
   expect(error.message).toContain('the token endpoint is at 192.168.0.1')
   expect(JSON.stringify(error) + error.message + error.hint).not.toContain('hunter2')
+})
+
+test('T13: the refusal does not name a host that the server has made of a secret', async () => {
+  secrets.add('the-secret-as-a-host', 'access_token')
+  const { checkUrl, lookup } = addressGuard({ server: new URL('https://mcp.example.com/mcp'), lookup: answering({}) })
+  expect(() => checkUrl(new URL('https://the-secret-as-a-host.local'), 'the metadata')).toThrow('is at [REDACTED:access_token].local')
+  await expect(look(lookup, 'the-secret-as-a-host.example', false)).rejects.toThrow('[REDACTED:access_token].example has no address')
 })
 
 test('N34 T4: at connect time one refused address among several refuses the name', async () => {

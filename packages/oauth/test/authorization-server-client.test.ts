@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
-import { type Dispatch, type DispatchHandler, McpAuthError } from '@mcpauth/core'
+import { type Dispatch, type DispatchHandler, McpAuthError, secrets } from '@mcpauth/core'
 import { Agent } from 'undici'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { addressGuard } from '../src/address-guard.ts'
@@ -399,4 +399,24 @@ test('rule 7: only an error of the network may have arrived, unless its code say
   for (const code of ['ECONNRESET', 'UND_ERR_SOCKET', 'EPIPE', undefined]) expect(mayHaveArrived(network(code)), code).toBe(true)
   for (const other of [new McpAuthError('MCPAUTH_TIMEOUT', 'x'), new Error('x'), { code: 'MCPAUTH_NETWORK' }, undefined])
     expect(mayHaveArrived(other)).toBe(false)
+})
+
+test.each<[string, Dispatch, object]>([
+  [
+    'cannot be reached',
+    () => {
+      throw Object.assign(new Error('no such host'), { code: 'ENOTFOUND' })
+    },
+    { code: 'MCPAUTH_NETWORK' }
+  ],
+  ['never answers', () => true, { code: 'MCPAUTH_TIMEOUT' }]
+])('T13: a host that a server has made of a secret, and that %s, is not in the error', async (_name, dispatch, expected) => {
+  secrets.add('the-secret-as-a-host', 'refresh_token')
+  const client = authorizationServerClient(() => dispatch, { checkUrl: () => undefined })
+  const error = await client
+    .send(new URL('https://the-secret-as-a-host.example'), 'the refresh', post, { deadlineMs: 1 })
+    .catch((reason: unknown) => reason)
+  expect(error).toMatchObject(expected)
+  expect(inspect(error, { showHidden: true, depth: 9 })).toContain('[REDACTED:refresh_token].example')
+  expect(inspect(error, { showHidden: true, depth: 9 })).not.toContain('the-secret-as-a-host')
 })
