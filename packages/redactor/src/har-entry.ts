@@ -46,7 +46,10 @@ export function harEntries(allow: HarAllowList, redactor: Redactor): HarEntry {
     const pairs = headerPairs(from).flatMap(([name, value]) =>
       (Array.isArray(value) ? value : [value]).map((item) => ({ name, value: item }))
     )
-    return pairs.map(({ name, value }) => ({ name, value: headers.has(name.toLowerCase()) ? redactor.redactText(value) : hidden }))
+    return pairs.map(({ name, value }) => ({
+      name: redactor.redactText(name),
+      value: headers.has(name.toLowerCase()) ? redactor.redactText(value) : hidden
+    }))
   }
 
   function queryList(url: string): Array<{ name: string; value: string }> {

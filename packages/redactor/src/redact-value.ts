@@ -13,7 +13,7 @@ export interface ValueRedaction {
 const hidden = '[REDACTED]'
 const maxDepth = 64
 
-/** A copy of headers in any form, names as written. */
+/** A copy of headers in any form, names as written; a server can make a name of a secret too. */
 export function redactHeaders(headers: unknown, { rules, redactText }: ValueRedaction): Record<string, string | string[]> {
   return copyOfHeaders(headers, rules, redactText)
 }
@@ -25,8 +25,9 @@ export function hideNamedHeaders(headers: unknown, rules: Rules): Record<string,
 
 function copyOfHeaders(headers: unknown, rules: Rules, redactText: (text: string) => string): Record<string, string | string[]> {
   const redacted: Record<string, string | string[]> = {}
-  for (const [name, value] of headerPairs(headers)) {
-    const safe = headerValue(name, value, rules, redactText)
+  for (const [written, value] of headerPairs(headers)) {
+    const name = redactText(written)
+    const safe = headerValue(written, value, rules, redactText)
     setOwn(redacted, name, Object.hasOwn(redacted, name) ? [redacted[name] as string | string[], safe].flat() : safe)
   }
   return redacted
@@ -82,6 +83,8 @@ function copyOf(value: unknown, context: Context): unknown {
 function copyOfObject(value: object, context: Context): unknown {
   if (value instanceof Error || isErrorLike(value)) return copyOfError(value as Error, context)
   if (Array.isArray(value)) return copyOfArray(value, context)
+  // Its properties are its characters.
+  if (value instanceof String) return copyOf(String(value), context)
   if (value instanceof Map) return copyOfMap(value, context)
   if (value instanceof Set) return copyOfSet(value, context)
   if (value instanceof Date) return new Date(value)

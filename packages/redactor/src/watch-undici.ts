@@ -54,7 +54,7 @@ function facts({ request, response, headers, error, connectParams }: UndiciMessa
     ...(headers && { sent: redactor.redactText(headers) }),
     ...(response && { status: response.statusCode, responseHeaders: headersOf(response.headers?.map(String) ?? [], redactor) }),
     ...(connectParams && {
-      host: connectParams.host ?? connectParams.hostname,
+      host: redactor.redactText(String(connectParams.host ?? connectParams.hostname)),
       port: connectParams.port,
       protocol: connectParams.protocol
     }),

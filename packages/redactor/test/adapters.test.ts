@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -90,4 +91,20 @@ test("T13: undici's diagnostics are told without secrets, until one stops listen
     })
   )
   expect(JSON.stringify(seen)).not.toMatch(/canary|abcdef/)
+})
+
+test('T13: a host that a server has made of a secret is not in what undici reports of a connection', () => {
+  const seen: unknown[] = []
+  const stop = watchUndici(redactor, (event) => seen.push(event))
+  const connectParams = { host: `${secret}.example`, port: '443', protocol: 'https:' }
+  channel('undici:client:connectError').publish({ connectParams, error: new Error(`getaddrinfo ENOTFOUND ${secret}.example`) })
+  stop()
+  expect(seen).toEqual([
+    expect.objectContaining({
+      host: '[REDACTED].example',
+      port: '443',
+      protocol: 'https:',
+      error: 'getaddrinfo ENOTFOUND [REDACTED].example'
+    })
+  ])
 })

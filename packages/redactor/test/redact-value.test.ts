@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createRedactor } from '../src/index.ts'
 
-const { redactValue, redactError, redactJson } = createRedactor()
+const { redactValue, redactHeaders, redactError, redactJson } = createRedactor()
 const secret = 'canary-of-the-value-tests'
 secrets.add(secret)
 
@@ -45,6 +45,27 @@ test('T13: web objects become their redacted facts', () => {
     headers: { authorization: '[REDACTED]', accept: '*/*' },
     query: 'code=[REDACTED]'
   })
+})
+
+test('T13: a secret that a server has made the name of a header is taken out as well, in whatever form the headers are', () => {
+  const expected = { '[REDACTED]': ['1', '2'], accept: '*/*' }
+  expect(redactHeaders([secret, '1', secret, '2', 'accept', '*/*'])).toEqual(expected)
+  expect(
+    redactValue(
+      new Headers([
+        [secret, '1'],
+        ['accept', '*/*']
+      ])
+    )
+  ).toEqual({ '[REDACTED]': '1', accept: '*/*' })
+})
+
+test('T13: a string that is an object does not come out letter by letter', () => {
+  expect(redactValue([new String(secret), { password: new String('abc') }, new String('plain')])).toEqual([
+    '[REDACTED]',
+    { password: '[REDACTED]' },
+    'plain'
+  ])
 })
 
 test('T13: raw headers, flat or in pairs, under whatever name', () => {

@@ -173,6 +173,16 @@ describe('the HAR file', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600)
   })
 
+  test('T13: a secret that the server makes the name of a header is not in it', async () => {
+    const origin = await listen((_request, response) => void response.setHeader(secret, '1').end())
+    const file = har('names.har')
+    const dispatcher = new Agent().compose(withRedactor(origin, { har: file }) as never)
+    await fetch(origin, { dispatcher })
+    const { entries } = JSON.parse(readFileSync(file, 'utf8')).log
+    expect(entries[0].response.headers).toContainEqual({ name: '[REDACTED]', value: '[REDACTED]' })
+    expect(JSON.stringify(entries)).not.toContain(secret)
+  })
+
   test('T13: a redirect is told without what its target carries, and where it goes on is not written down at all', async () => {
     const origin = await listen((request, response) => {
       if (request.url?.startsWith('/elsewhere')) return void response.end('there')
