@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { parseChallenges } from './auth-challenge.ts'
+import { commandUrl } from './command-word.ts'
 import { McpAuthError } from './errors.ts'
 import type { AccessToken, Refusal, TokenSource } from './token-source.ts'
 
@@ -85,10 +86,14 @@ function refusalOf(response: Response, url: URL, token: AccessToken | undefined,
   }
 }
 
-function keepsRefusing({ origin, pathname }: URL): McpAuthError {
-  return new McpAuthError('MCPAUTH_TOKEN_REFUSED', `${origin} answered 401 to every token, although each had just been issued for it`, {
-    hint: `check what the server expects (audience, issuer, scope), then: npx @mcpauth/cli login ${origin}${pathname}`
-  })
+function keepsRefusing(server: URL): McpAuthError {
+  return new McpAuthError(
+    'MCPAUTH_TOKEN_REFUSED',
+    `${server.origin} answered 401 to every token, although each had just been issued for it`,
+    {
+      hint: `check what the server expects (audience, issuer, scope), then: npx @mcpauth/cli login ${commandUrl(server)}`
+    }
+  )
 }
 
 /** A DPoP token where only a bearer token can be carried. */

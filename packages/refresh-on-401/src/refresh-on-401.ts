@@ -4,6 +4,7 @@ import {
   type BindOptions,
   bindTo,
   canonicalServerUrl,
+  commandUrl,
   type DispatchOptions,
   describeLayer,
   type HeldAnswer,
@@ -157,7 +158,7 @@ function hopeless({ status, request, challenges }: Refusal, how: string): McpAut
     'MCPAUTH_TOKEN_REFUSED',
     `${request.url.origin} answered ${status} to its token ${how}${reason ? `; it says: ${reason}` : ''}`,
     {
-      hint: `check what the server expects (audience, issuer, scope), then: npx @mcpauth/cli login ${request.url.origin}${request.url.pathname}`
+      hint: `check what the server expects (audience, issuer, scope), then: npx @mcpauth/cli login ${commandUrl(request.url)}`
     }
   )
 }

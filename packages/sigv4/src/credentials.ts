@@ -1,4 +1,4 @@
-import { type Environment, invalidOption, McpAuthError, safeText, secrets } from '@mcpauth/core'
+import { commandWord, type Environment, invalidOption, McpAuthError, safeText, secrets } from '@mcpauth/core'
 import { awsFileNames, awsFiles } from './aws-profile.ts'
 
 /** Keys of AWS; the form in which the providers of the AWS SDK give them. */
@@ -46,7 +46,7 @@ export function credentialsSource(option: AwsCredentialsOption, env: Environment
   return source(
     `the profile ${safeText(JSON.stringify(profile))} of ${awsFileNames(env)}`,
     () => fromProfile(profile, env),
-    `check the profile with: aws sts get-caller-identity --profile ${safeText(profile)}; an SSO profile wants: aws sso login`
+    `check the profile with: aws sts get-caller-identity --profile ${commandWord(profile, '<name>')}; an SSO profile wants: aws sso login`
   )
 }
 

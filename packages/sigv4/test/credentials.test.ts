@@ -178,6 +178,14 @@ describe('with a server beside it', () => {
     return `<${action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><${action}Result><Credentials><AccessKeyId>AKIDROLE</AccessKeyId><SecretAccessKey>credentials-test-role</SecretAccessKey><SessionToken>credentials-test-role-token</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials><AssumedRoleUser><AssumedRoleId>x</AssumedRoleId><Arn>arn:aws:sts::123456789012:assumed-role/r/s</Arn></AssumedRoleUser></${action}Result></${action}Response>`
   }
 
+  it.each([
+    ['gone', '--profile gone;'],
+    ['gone;id', '--profile <name>;']
+  ])('T14: of the profile %s, the command that checks it has no more than a shell reads as one word', async (profile, expected) => {
+    files('', '')
+    expect((await failure({ profile })).hint).toContain(expected)
+  })
+
   it('assumes a role_arn with the keys of its source_profile', async () => {
     files(
       '[base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = credentials-test-base\n',

@@ -1,4 +1,4 @@
-import { invalidOption, McpAuthError, parseServerUrl } from '@mcpauth/core'
+import { commandUrl, invalidOption, McpAuthError, parseServerUrl } from '@mcpauth/core'
 import { browserLogin, type DevicePrompt, deviceLogin, type OAuthOptions, oauthTokens, pasteLogin } from '@mcpauth/oauth'
 import { exitCodes, type Terminal } from '../terminal.ts'
 import { describe } from './status.ts'
@@ -56,7 +56,7 @@ function patience({ timeout }: LoginFlags): OAuthOptions {
 
 function nobodyThere(server: URL): McpAuthError {
   return new McpAuthError('MCPAUTH_LOGIN_REQUIRED', 'a login needs a person, and this is not a terminal', {
-    hint: `run in a terminal: mcpauth login ${server.href} (or add --interactive when a person is watching)`
+    hint: `run in a terminal: mcpauth login ${commandUrl(server)} (or add --interactive when a person is watching)`
   })
 }
 

@@ -1,4 +1,4 @@
-import { parseServerUrl } from '@mcpauth/core'
+import { commandUrl, parseServerUrl } from '@mcpauth/core'
 import { type OAuthStatus, oauthTokens } from '@mcpauth/oauth'
 import { fileStore } from '@mcpauth/token-store'
 import { exitCodes, type Terminal } from '../terminal.ts'
@@ -33,7 +33,7 @@ async function all({ profile }: StatusFlags): Promise<OAuthStatus[]> {
 /** One login in one line. */
 export function describe(login: OAuthStatus, nowMs: number = Date.now()): string {
   const who = login.profile === undefined ? login.server : `${login.server} (${login.profile})`
-  if (!login.loggedIn) return `${who}: not logged in; log in with: mcpauth login ${login.server}`
+  if (!login.loggedIn) return `${who}: not logged in; log in with: mcpauth login ${commandUrl(login.server)}`
   const facts = [
     login.issuer === undefined ? 'logged in' : `logged in through ${login.issuer}`,
     login.scope === undefined ? undefined : `for ${login.scope}`,

@@ -6,6 +6,7 @@ const login = { server: 'https://mcp.example.com/mcp', loggedIn: true, canRefres
 
 test.each([
   [{ ...login, loggedIn: false }, 'not logged in; log in with: mcpauth login https://mcp.example.com/mcp'],
+  [{ ...login, server: 'https://mcp.example.com/;id', loggedIn: false }, 'not logged in; log in with: mcpauth login <url>'],
   [login, 'logged in, renewed by itself'],
   [
     { ...login, issuer: 'https://as.example.com', scope: 'mcp:read', expiresAt: new Date(now + 600_000) },
@@ -16,7 +17,7 @@ test.each([
   [{ ...login, canRefresh: false, expiresAt: new Date(now + 5 * 3_600_000) }, 'logged in, token good for 5 h, then log in again'],
   [{ ...login, canRefresh: false, expiresAt: new Date(now + 30 * 86_400_000) }, 'logged in, token good for 30 days, then log in again']
 ])('%j is told as one line', (status, told) => {
-  expect(line(status, now)).toBe(`https://mcp.example.com/mcp: ${told}`)
+  expect(line(status, now)).toBe(`${status.server}: ${told}`)
 })
 
 test('a profile is named beside its server', () => {
