@@ -54,13 +54,14 @@ export async function readPrivateFile(path: string, maxBytes: number, onWideMode
 
 /**
  * Puts a private file in place in one step: a new temporary file, synced, renamed over the old one, the folder synced.
- * Whoever reads sees the old bytes or the new ones, also after a power cut.
+ * Whoever reads sees the old bytes or the new ones, also after a power cut. On a full disk the new ones are written over the old ones, where they fit: what stands
+ * in a used-up record must not stay.
  *
  * Nothing else of this process runs between the steps: whoever holds the answer to a refresh has nothing better to do than to put it in a safe place. It is done
  * once in the life of a token.
  *
  * @param at Called between the steps, by tests.
- * @throws `MCPAUTH_STORE_UNAVAILABLE` disk full, read-only, no permission; the old file is untouched.
+ * @throws `MCPAUTH_STORE_UNAVAILABLE` disk full and no room in the old file either, read-only, no permission; the old file is untouched.
  */
 export async function replacePrivateFile(
   path: string,
@@ -85,9 +86,39 @@ export async function replacePrivateFile(
     await at?.('renamed')
   } catch (error) {
     removeQuietly(temporary)
-    throw unavailable(`writing ${path}`, error)
+    if (!isFullDisk(error) || !overwritten(path, bytes)) throw unavailable(`writing ${path}`, error)
   }
   syncFolder(dirname(path))
+}
+
+function isFullDisk(error: unknown): boolean {
+  const code = systemCode(error)
+  return code === 'ENOSPC' || code === 'EDQUOT'
+}
+
+/**
+ * Writes over what stands there, in the blocks that it has. On a full disk another process may still take the lock, and the refresh token in the old file
+ * has been used up by then: whoever sends it again loses the grant.
+ *
+ * One write, no shorter than the old bytes, so that there is nothing to cut off afterwards: JSON may end in spaces.
+ */
+function overwritten(path: string, bytes: Uint8Array): boolean {
+  try {
+    const file = openSync(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK)
+    try {
+      const { size, blocks, nlink } = fstatSync(file)
+      if (bytes.length > blocks * 512 || nlink !== 1) return false
+      const padded = Buffer.alloc(Math.max(bytes.length, size), ' ')
+      padded.set(bytes)
+      writeFileSync(file, padded)
+      fsyncSync(file)
+      return true
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    return false
+  }
 }
 
 /** A name for a new file beside `path` that nobody can guess; {@link isTemporaryOf} finds what a crash left. */

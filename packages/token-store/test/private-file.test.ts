@@ -1,5 +1,16 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, fstatSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { join } from 'node:path'
 import { McpAuthError } from '@mcpauth/core'
 import { describe, expect, test, vi } from 'vitest'
@@ -168,17 +179,65 @@ describe('replacing', () => {
 
   test.each(['temp-written', 'temp-synced'])('T8: a failure at %s leaves the old bytes and no temporary file', async (failing) => {
     const path = privateFile('old')
-    const full = Object.assign(new Error('full'), { code: 'ENOSPC' })
+    const broken = Object.assign(new Error('broken'), { code: 'EIO' })
     const replaced = replacePrivateFile(path, Buffer.from('new'), (point) => {
-      if (point === failing) throw full
+      if (point === failing) throw broken
     })
     await expect(replaced).rejects.toMatchObject({
       code: 'MCPAUTH_STORE_UNAVAILABLE',
-      message: expect.stringContaining('ENOSPC'),
-      cause: full
+      message: expect.stringContaining('EIO'),
+      cause: broken
     })
     expect(readFileSync(path, 'utf8')).toBe('old')
     expect(readdirSync(join(path, '..'))).toEqual(['file'])
+  })
+
+  describe('T8: on a full disk', () => {
+    const onFullDisk = (path: string, text: string, code = 'ENOSPC'): Promise<void> =>
+      replacePrivateFile(path, Buffer.from(text), () => refusal(code)())
+
+    test.each([
+      ['ENOSPC', '{"generation":1}', '{"generation":2,"longer":true}'],
+      ['EDQUOT', '{"generation":1,"longer":true}', '{"generation":2}']
+    ])('the old bytes are written over (%s), in one write, synced, and no temporary file stays', async (code, before, after) => {
+      const path = privateFile(before)
+      const { ino } = lstatSync(path)
+      const written = fileSystemCall('writeFileSync')
+      const synced: number[] = []
+      fileSystemCall('fsyncSync', (real) => (file: number) => {
+        synced.push(fstatSync(file).ino)
+        real(file)
+      })
+      await onFullDisk(path, after, code)
+      expect(readFileSync(path, 'utf8').trimEnd()).toBe(after)
+      expect(readFileSync(path)).toHaveLength(Math.max(before.length, after.length))
+      expect(lstatSync(path).ino).toBe(ino)
+      expect(written).toHaveBeenCalledTimes(2)
+      expect(synced).toEqual([ino, lstatSync(join(path, '..')).ino])
+      expect(readdirSync(join(path, '..'))).toEqual(['file'])
+    })
+
+    test('what has no room in the old file leaves it as it was', async () => {
+      const path = privateFile('old')
+      const room = lstatSync(path).blocks * 512
+      await onFullDisk(path, 'x'.repeat(room))
+      const before = readFileSync(path, 'utf8')
+      await expect(onFullDisk(path, 'y'.repeat(room + 1))).rejects.toMatchObject({ message: expect.stringContaining('ENOSPC') })
+      expect(readFileSync(path, 'utf8')).toBe(before)
+    })
+
+    test('T11: a file that has another name as well is left as it was', async () => {
+      const path = privateFile('old')
+      linkSync(path, `${path}.other`)
+      await expect(onFullDisk(path, 'new')).rejects.toMatchObject({ message: expect.stringContaining('ENOSPC') })
+      expect(readFileSync(`${path}.other`, 'utf8')).toBe('old')
+    })
+
+    test('where there is no old file it is a typed error', async () => {
+      const path = join(temporaryFolder(), 'file')
+      await expect(onFullDisk(path, 'new')).rejects.toMatchObject({ code: 'MCPAUTH_STORE_UNAVAILABLE', cause: { code: 'ENOSPC' } })
+      expect(readdirSync(join(path, '..'))).toEqual([])
+    })
   })
 
   test('T8: in a folder that is not there is a typed error', async () => {
