@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { McpAuthError, type McpAuthErrorCode } from '@mcpauth/core'
-import { type FileStore, spawnGuard } from '@mcpauth/token-store'
+import { type FileStore, type SpawnGuard, spawnGuard } from '@mcpauth/token-store'
 import { OAuthResponseError } from './oauth-response-error.ts'
 import type { ClientOptions, OAuthOptions, Settings } from './options.ts'
 import { isUsable, type RefreshOutcome, type RefreshTask } from './refresh.ts'
@@ -46,6 +46,9 @@ const writable = [
   'useMtlsEndpoints'
 ] as const
 
+/** How long a refresh may take once it has the lock, in milliseconds: a discovery (30 s) and a request (60 s) that is made twice, and some. */
+const refreshMs = 180_000
+
 /**
  * A refresh that survives this process: a detached helper takes the record's lock, asks and writes. A process that is killed between the
  * server's commit and its own write would lose the grant on a server that detects reuse; the helper goes on.
@@ -65,23 +68,23 @@ export async function refreshIsolated(task: RefreshTask, settings: Settings): Pr
     const turn = guard.tryTake()
     if (turn) {
       try {
-        return await refreshAsGuard(task, settings, root)
+        return await refreshAsGuard(task, settings, root, guard)
       } finally {
         turn.release()
       }
     }
-    if (performance.now() > until) throw timeout(settings)
+    if (performance.now() > until) throw guard.timeout(settings.lockWaitMs)
     await sleep(8 + Math.random() * 52)
   }
 }
 
-async function refreshAsGuard(task: RefreshTask, settings: Settings, root: string): Promise<RefreshOutcome> {
+async function refreshAsGuard(task: RefreshTask, settings: Settings, root: string, guard: SpawnGuard): Promise<RefreshOutcome> {
   // Again, now that nobody else can start one.
   const record = await task.store.read(task.key)
   if (record && isUsable(record, task)) return { kind: 'adopted', record }
   if (!record?.refresh_token) return { kind: 'impossible', why: 'no-refresh-token', record }
   if (!(await task.mayRefresh(record))) return { kind: 'impossible', why: 'moved', record }
-  const answer = await runHelper(await orderOf(task, settings, root))
+  const answer = await runHelper(await orderOf(task, settings, root), settings.lockWaitMs + refreshMs, guard)
   if (answer.kind === 'failed') throw errorOf(answer.error)
   const now = await task.store.read(task.key)
   if (answer.kind === 'impossible') {
@@ -105,8 +108,11 @@ async function orderOf({ stale, now }: RefreshTask, settings: Settings, root: st
   return order
 }
 
-/** Secrets go over standard input: arguments and environments can be read by others. */
-async function runHelper(order: HelperOrder): Promise<HelperAnswer> {
+/**
+ * Secrets go over standard input: arguments and environments can be read by others. A helper that is stopped is not waited for for ever, and not ended either: it may
+ * have asked already.
+ */
+async function runHelper(order: HelperOrder, limitMs: number, guard: SpawnGuard): Promise<HelperAnswer> {
   const { spawn } = await import('node:child_process')
   // Beside this file, in the sources as in what is published.
   const file = new URL(import.meta.url.endsWith('.ts') ? 'refresh-helper.ts' : 'refresh-helper.js', import.meta.url)
@@ -116,12 +122,22 @@ async function runHelper(order: HelperOrder): Promise<HelperAnswer> {
       stdio: ['pipe', 'pipe', 'ignore'],
       windowsHide: true
     })
+    const limit = setTimeout(() => {
+      reject(guard.timeout(limitMs))
+      helper.stdin?.destroy()
+      helper.stdout?.destroy()
+      helper.unref()
+    }, limitMs)
     let said = ''
     helper.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
       said += chunk
     })
-    helper.once('error', (error: NodeJS.ErrnoException) => reject(noHelper(error.code)))
+    helper.once('error', (error: NodeJS.ErrnoException) => {
+      clearTimeout(limit)
+      reject(noHelper(error.code))
+    })
     helper.once('close', (code) => {
+      clearTimeout(limit)
       const answer = parseAnswer(said)
       if (answer) resolve(answer)
       else reject(noHelper(`exit ${code}`))
@@ -152,14 +168,4 @@ function noHelper(why: string | undefined): McpAuthError {
   return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `the helper process that refreshes tokens did not answer (${why ?? 'unknown'})`, {
     hint: "check that this user may start processes, or leave refreshIsolation at 'none'"
   })
-}
-
-function timeout({ key, lockWaitMs }: Settings): McpAuthError {
-  return new McpAuthError(
-    'MCPAUTH_LOCK_TIMEOUT',
-    `another process has been refreshing the token of ${key.url} for ${lockWaitMs / 1000} s`,
-    {
-      hint: 'look for a stopped process that uses mcpauth; end it or let it go on, then try again'
-    }
-  )
 }

@@ -1,9 +1,9 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TokenRecord } from '@mcpauth/core'
 import { fileStore, memoryStore, spawnGuard } from '@mcpauth/token-store'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { OAuthOptions } from '../src/index.ts'
 import { OAuthResponseError } from '../src/oauth-response-error.ts'
 import { type ClientOptions, checkOptions } from '../src/options.ts'
@@ -301,11 +301,32 @@ test('a record that is gone once the helper has ended cannot be used', async () 
   expect(await refreshIsolated({ ...task, store }, settings)).toEqual({ kind: 'impossible', why: 'no-refresh-token', record: undefined })
 })
 
-test('T8: a helper of somebody else that never ends is an error after the time to wait for a lock', async () => {
-  const { refresh, root, task } = await stored(held, { lockWaitMs: 100 })
+test('T8: a helper of somebody else that never ends is an error after the time to wait for a lock, and names who holds that', async () => {
+  const { refresh, root, task, settings } = await stored(held, { lockWaitMs: 100 })
   const turn = spawnGuard(root, task.key).tryTake()
+  const holder = { code: 'MCPAUTH_LOCK_TIMEOUT', message: expect.stringContaining(`process ${process.pid} on ${hostname()}`) }
+  await settings.store.transact(task.key, () => expect(refresh()).rejects.toMatchObject(holder), { deadlineMs: 5_000 })
   await expect(refresh()).rejects.toMatchObject({ code: 'MCPAUTH_LOCK_TIMEOUT', message: expect.stringContaining(server) })
   turn?.release()
+})
+
+test('T8: an own helper that never ends is an error in the end, is left alone, and does not keep this process alive', async () => {
+  const pid = join(folder(), 'pid')
+  const helper = helperThat('', `echo $$ >${pid}; exec sleep 60`)
+  const { refresh } = await stored(held, { lockWaitMs: 100 })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const error = refresh().catch((reason: unknown) => reason)
+  while (!existsSync(pid) || readFileSync(pid).length === 0) await new Promise(setImmediate)
+  await vi.advanceTimersByTimeAsync(180_099)
+  const pending = Symbol('pending')
+  expect(await Promise.race([error, Promise.resolve(pending)])).toBe(pending)
+  await vi.advanceTimersByTimeAsync(1)
+  expect(await error).toMatchObject({ code: 'MCPAUTH_LOCK_TIMEOUT', message: expect.stringContaining(server) })
+  expect(process.getActiveResourcesInfo()).not.toContain('ProcessWrap')
+  expect(helper.started()).toBe(true)
+  // Still there to be ended.
+  process.kill(Number(readFileSync(pid, 'utf8')), 'SIGKILL')
 })
 
 test.each<[string, OAuthOptions, boolean]>([

@@ -5,9 +5,9 @@ import { invalidOption, McpAuthError, publish, type StoreKey, type TransactOptio
 import type { FaultPoint, StoreProbe } from './fault-points.ts'
 import { type KernelLock, type KernelLocks, kernelLocks } from './kernel-lock.ts'
 import { type FolderLock, folderLocks } from './lock-folder.ts'
-import { readOwner } from './lock-owner.ts'
+import { holderOf, readOwner } from './lock-owner.ts'
 import { lockTimeout } from './lock-timeout.ts'
-import { identityOf, isTemporaryOf, lstatOf } from './private-file.ts'
+import { isTemporaryOf } from './private-file.ts'
 import { holding, refuseReentry } from './re-entrancy.ts'
 import { signalShield } from './signal-shield.ts'
 import { describeKey, storeFileName } from './store-key.ts'
@@ -220,13 +220,6 @@ function release({ folder, kernel }: Taken, stem: string): void {
 /** 8 to 60 ms, at random within that, so that waiters do not march in step. */
 function pauseMs(round: number): number {
   return Math.min(8 * 1.3 ** Math.min(round, 20), 60) * (0.5 + Math.random() / 2)
-}
-
-/** The holder, if the word that was left is about the lock that stands there now. */
-function holderOf(stem: string): ReturnType<typeof readOwner> {
-  const owner = readOwner(`${stem}.owner`)
-  const stat = lstatOf(`${stem}.lock`)
-  return owner && stat && owner.lock === identityOf(stat) ? owner : undefined
 }
 
 /** A holder that crashed may have left temporary files; nobody else can be using those of a key whose lock is held. */

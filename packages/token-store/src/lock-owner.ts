@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, readFileSync, readlinkSync, readSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Holder } from './lock-timeout.ts'
-import { createNew, removeQuietly } from './private-file.ts'
+import { createNew, identityOf, lstatOf, removeQuietly } from './private-file.ts'
 
 /** Who made a `.lock`, on disk beside it as `.owner`. It says enough to prove that its process is dead. */
 export interface LockOwner extends Holder {
@@ -51,6 +51,13 @@ export function readOwner(path: string): LockOwner | undefined {
   } catch {
     return undefined
   }
+}
+
+/** The holder of the lock of a record whose files' names begin with `stem`, if the word that was left is about the lock that stands there now. */
+export function holderOf(stem: string): LockOwner | undefined {
+  const owner = readOwner(`${stem}.owner`)
+  const stat = lstatOf(`${stem}.lock`)
+  return owner && stat && owner.lock === identityOf(stat) ? owner : undefined
 }
 
 /** Whether the process that made the lock lives. `unknown`: on another machine, in another boot, or in another pid namespace. */
