@@ -63,7 +63,7 @@ async function inTurn(
     async (turn) => {
       const stored = await store.read(key)
       if (isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
-      await checkLastTurn(turn, waitingSinceMs, key.url)
+      await checkLastTurn(turn, { sinceMs: waitingSinceMs, untilMs: now() }, key.url)
       publish('mcpauth:login:started', { server: key.url })
       try {
         const record = await login(stored)
@@ -81,9 +81,10 @@ async function inTurn(
 }
 
 /** Whoever waited while a person said no in another process does not ask again: forty processes would open forty tabs, one after the other (T19). */
-async function checkLastTurn(turn: HeldSession, waitingSinceMs: number, server: string): Promise<void> {
+async function checkLastTurn(turn: HeldSession, waited: { sinceMs: number; untilMs: number }, server: string): Promise<void> {
   const failedAtMs = (await turn.read())?.login_failed_at_ms
-  if (typeof failedAtMs !== 'number' || failedAtMs < waitingSinceMs) return
+  // What failed in the future was written down by a clock that has been set right since.
+  if (typeof failedAtMs !== 'number' || failedAtMs < waited.sinceMs || failedAtMs > waited.untilMs) return
   throw new McpAuthError('MCPAUTH_LOGIN_FAILED', `the login to ${server} that this one waited for has failed`, { hint: 'log in again' })
 }
 

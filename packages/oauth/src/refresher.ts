@@ -28,10 +28,11 @@ export function refresher(settings: Settings, { send }: Pick<RecordRefresh, 'sen
   let unsaved: TokenRecord | undefined
   const refusals = refusalLimit()
   /** A server that asked to be left alone. */
-  let quiet: { untilMs: number; error: unknown } | undefined
+  let quiet: { sinceMs: number; forMs: number; error: unknown } | undefined
 
   async function refresh(stale: AccessToken | undefined, mayRefresh: (record: TokenRecord) => Promise<boolean>): Promise<RefreshOutcome> {
-    if (quiet && now() < quiet.untilMs) throw quiet.error
+    // A clock that is set back must not make it longer.
+    if (quiet && Math.abs(now() - quiet.sinceMs) < quiet.forMs) throw quiet.error
     const task = { store, key, stale, now, lockWaitMs, unsaved: () => unsaved, mayRefresh, send }
     const flight = flights.join(String(stale?.generation), async () => {
       // A helper sees only what is on disk.
@@ -42,7 +43,7 @@ export function refresher(settings: Settings, { send }: Pick<RecordRefresh, 'sen
       return await flight.promise
     } catch (error) {
       const waitMs = error instanceof OAuthResponseError ? error.retryAfterMs : undefined
-      if (waitMs !== undefined) quiet = { untilMs: now() + Math.min(waitMs, longestPauseMs), error }
+      if (waitMs !== undefined) quiet = { sinceMs: now(), forMs: Math.min(waitMs, longestPauseMs), error }
       throw error
     }
   }

@@ -141,6 +141,15 @@ describe('T19: logins of several processes', () => {
     expect(asked.length + grant.times).toBe(2)
   })
 
+  test('T17: a no from when the clock was a day ahead keeps nobody from logging in', async () => {
+    let at = nowMs + 86_400_000
+    const context = paperContext({ now: () => at })
+    const no = person(() => Promise.reject(new McpAuthError('MCPAUTH_LOGIN_FAILED', 'no')))
+    await expect(authorizeByLogin(context, no.login, wished())).rejects.toThrow('no')
+    at = nowMs
+    expect(await authorizeByLogin(context, person().login, wished())).toMatchObject({ kind: 'granted' })
+  })
+
   test('a failure that cannot be written down is still the login’s own', async () => {
     const context = paperContext(clock)
     const { transact } = context.settings.store

@@ -140,6 +140,18 @@ describe('T9: a server that asks to be left alone', () => {
     expect(scene.sent).toHaveLength(2)
   })
 
+  test('T17: is asked again when the clock is set back, and not only when it has caught up', async () => {
+    const scene = await world({ send: busy(30_000) })
+    const asking = () => scene.refresh(stale(1), always)
+    await expect(asking()).rejects.toMatchObject({ status: 503 })
+    scene.clock.ms -= 29_999
+    await expect(asking()).rejects.toMatchObject({ status: 503 })
+    expect(scene.sent).toHaveLength(1)
+    scene.clock.ms -= 1
+    await expect(asking()).rejects.toMatchObject({ status: 503 })
+    expect(scene.sent).toHaveLength(2)
+  })
+
   test('without naming a time is asked again at once', async () => {
     const scene = await world({ send: busy() })
     for (let time = 0; time < 3; time += 1) await expect(scene.refresh(stale(1), always)).rejects.toMatchObject({ status: 503 })
