@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { McpAuthError, type StoreKey } from '@mcpauth/core'
 import { type PostgresStore, type PostgresStoreOptions, postgresStore } from '@mcpauth/token-store-postgres'
 import type { Pool } from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { withLease } from '../../packages/token-store-postgres/src/lease.ts'
 import { rowOf } from '../../packages/token-store-postgres/src/record-rows.ts'
 import { lockRow } from '../../packages/token-store-postgres/src/row-lock.ts'
@@ -55,6 +55,13 @@ const cutHolders = async (): Promise<void> => {
 const waiting = async (): Promise<number> => {
   const { rows } = await pool.query("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'mcpauth %' AND wait_event_type = 'Lock'")
   return rows.length
+}
+
+/** Only the wall clock knows about it. */
+function sleepMs(ms: number): void {
+  const wakes = Date.now() + ms
+  vi.useFakeTimers({ toFake: ['Date'], now: wakes })
+  onTestFinished(() => void vi.useRealTimers())
 }
 
 describe('a lock that cannot be had', () => {
@@ -257,6 +264,39 @@ describe('a connection that is lost', () => {
     await next.query('ROLLBACK')
     next.release()
     frozen.release(true)
+  })
+
+  test('T17: a machine that slept for longer than the server waits sends nothing when it wakes up, and what it has already is written', async () => {
+    const key = freshKey()
+    const store = plain()
+    await store.transact(
+      key,
+      async (held) => {
+        await held.read()
+        // The monotonic clock stands still meanwhile, and the word of a cut connection is lost.
+        sleepMs(179_000)
+        expect(held.lost.aborted).toBe(false)
+        sleepMs(1_001)
+        expect(() => held.lost.throwIfAborted()).toThrow(expect.objectContaining({ code: 'MCPAUTH_STORE_UNAVAILABLE' }))
+        await held.write({ access_token: 'after', generation: 1 })
+      },
+      deadline
+    )
+    expect(await store.read(key)).toMatchObject({ access_token: 'after' })
+  })
+
+  test('T17: a lease that was slept through is lost', async () => {
+    const row = rowOf({ ...freshKey(), kind: 'login' })
+    await withLease(
+      pool,
+      row,
+      async (look) => {
+        expect(look().aborted).toBe(false)
+        sleepMs(30_000)
+        expect(look().reason).toMatchObject({ code: 'MCPAUTH_STORE_UNAVAILABLE' })
+      },
+      deadline
+    )
   })
 
   test('a restart of the server: whoever waits goes on afterwards, reads too, and an idle connection ends no process', async () => {

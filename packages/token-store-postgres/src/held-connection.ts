@@ -5,6 +5,7 @@ import type { SealedRecord } from './encryption.ts'
 import { isPassing, limited, unavailable } from './reachable.ts'
 import { type NewRow, type RowName, writeRow } from './record-rows.ts'
 import { lockRow, maxIdleMs, rowTimeout } from './row-lock.ts'
+import { stopwatch } from './stopwatch.ts'
 
 /** How long a database that restarts or fails over is waited for. */
 const patienceMs = 30_000
@@ -90,11 +91,11 @@ async function takeOnce(
 
   const waitMs = Math.max(1, Math.min(queueMs, leftMs - (performance.now() - started)))
   const found = await run(() => lockRow(client, row, { waitMs, deadlineMs }))
-  const idleSince = performance.now()
+  const idleMs = stopwatch()
   return {
     found,
     get intact() {
-      return !broken && !released && performance.now() - idleSince < maxIdleMs
+      return !broken && !released && idleMs() < maxIdleMs
     },
     async commit(next) {
       await run(async () => {

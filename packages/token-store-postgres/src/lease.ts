@@ -6,6 +6,7 @@ import { describeKey } from '@mcpauth/token-store'
 import type { Pool } from 'pg'
 import { limited, reachable } from './reachable.ts'
 import type { RowName } from './record-rows.ts'
+import { stopwatch } from './stopwatch.ts'
 
 const leaseSeconds = 30
 const pollMs = 250
@@ -24,19 +25,19 @@ export async function withLease<T>(
   seconds: number = leaseSeconds
 ): Promise<T> {
   const token = randomUUID()
-  let renewedAt = await acquire(pool, row, token, options, seconds)
+  let ageMs = await acquire(pool, row, token, options, seconds)
   const lost = new AbortController()
-  /** A lease that was not renewed in time, because the database was away or this process was stopped, may be somebody else's by now. */
+  /** A lease that was not renewed in time, because the database was away, this process was stopped or its machine slept, may be somebody else's by now. */
   function look(): AbortSignal {
-    if (performance.now() - renewedAt >= seconds * 1000) lost.abort(leaseLost(row))
+    if (ageMs() >= seconds * 1000) lost.abort(leaseLost(row))
     return lost.signal
   }
   const renewal = setInterval(
     () => {
-      const asked = performance.now()
+      const sinceAsked = stopwatch()
       renew(pool, row.name, token, seconds).then(
         (ours) => {
-          if (ours) renewedAt = asked
+          if (ours) ageMs = sinceAsked
           else lost.abort(leaseLost(row))
         },
         () => void look()
@@ -53,12 +54,18 @@ export async function withLease<T>(
   }
 }
 
-/** @returns when it was asked for, by the monotonic clock: the lease's time began after that. */
-async function acquire(pool: Pool, row: RowName, token: string, { deadlineMs, waiter }: TransactOptions, seconds: number): Promise<number> {
+/** @returns how long ago it was asked for: the lease's time began after that. */
+async function acquire(
+  pool: Pool,
+  row: RowName,
+  token: string,
+  { deadlineMs, waiter }: TransactOptions,
+  seconds: number
+): Promise<() => number> {
   const deadline = performance.now() + deadlineMs
   for (;;) {
     waiter?.throwIfAborted()
-    const asked = performance.now()
+    const sinceAsked = stopwatch()
     const { rowCount } = await reachable(() =>
       pool.query(
         limited(
@@ -69,7 +76,7 @@ async function acquire(pool: Pool, row: RowName, token: string, { deadlineMs, wa
         )
       )
     )
-    if (rowCount === 1 && !waiter?.aborted) return asked
+    if (rowCount === 1 && !waiter?.aborted) return sinceAsked
     if (rowCount === 1) await giveBack(pool, row.name, token)
     const left = deadline - performance.now()
     if (left <= 0) throw await leaseTimeout(pool, row, deadlineMs)
