@@ -69,9 +69,21 @@ describe('postgresStore', () => {
     const both = encrypted({ encryptionKey: [{ env: 'KEY_2' }, { env: 'KEY_1' }] })
     expect(await both.read(key)).toMatchObject({ access_token: 'sealed-with-key-1' })
     const onlyNew = encrypted({ encryptionKey: { env: 'KEY_2' } })
-    await expect(onlyNew.read(key)).rejects.toMatchObject({ code: 'MCPAUTH_STORE_UNAVAILABLE', hint: expect.stringContaining('old key') })
+    const missing = { code: 'MCPAUTH_STORE_UNAVAILABLE', hint: expect.stringContaining('old key') }
+    await expect(onlyNew.read(key)).rejects.toMatchObject(missing)
+    await expect(onlyNew.transact(key, (held) => held.write({ access_token: 'unread' }), deadline)).rejects.toMatchObject(missing)
     await both.transact(key, (held) => held.write({ access_token: 'sealed-with-key-2', generation: 2 }), deadline)
     expect(await onlyNew.read(key)).toMatchObject({ access_token: 'sealed-with-key-2' })
+  })
+
+  test('a key that is lost is no dead end: the error says how to go on', async () => {
+    const key = freshKey()
+    await encrypted().transact(key, (held) => held.write({ access_token: 'sealed-with-key-1', generation: 1 }), deadline)
+    const onlyNew = encrypted({ encryptionKey: { env: 'KEY_2' } })
+    const { hint } = (await onlyNew.read(key).catch((error: McpAuthError) => error)) as McpAuthError
+    await pool.query(/DELETE FROM [^,]+/.exec(hint as string)?.[0] as string)
+    await onlyNew.transact(key, (held) => held.write({ access_token: 'of the next login', generation: 1 }), deadline)
+    expect(await onlyNew.read(key)).toMatchObject({ access_token: 'of the next login' })
   })
 
   test.each<[string, Partial<PostgresStoreOptions>, string]>([
@@ -85,9 +97,9 @@ describe('postgresStore', () => {
     expect(() => postgresStore({ pool, env, ...options })).toThrow(expect.objectContaining({ code }))
   })
 
-  test('a newer record is neither read nor overwritten', async () => {
+  test.each(['server', 'login'] as const)('a newer record of a %s is neither read nor overwritten', async (kind) => {
     const store = postgresStore({ pool, dangerouslyStorePlaintext: true })
-    const key = freshKey()
+    const key = { ...freshKey(), kind } as StoreKey
     await store.transact(key, (held) => held.write({ access_token: 'a', generation: 1 }), deadline)
     await pool.query('UPDATE mcpauth_records SET record = $1 WHERE key = $2', [
       Buffer.from('{"version":99,"access_token":"b"}'),
@@ -95,6 +107,11 @@ describe('postgresStore', () => {
     ])
     await expect(store.read(key)).rejects.toMatchObject({ code: 'MCPAUTH_STORE_NEWER' })
     await expect(store.transact(key, (held) => held.read(), deadline)).rejects.toMatchObject({ code: 'MCPAUTH_STORE_NEWER' })
+    await expect(store.transact(key, (held) => held.write({ access_token: 'c' }), deadline)).rejects.toMatchObject({
+      code: 'MCPAUTH_STORE_NEWER'
+    })
+    const { rows } = await pool.query('SELECT record FROM mcpauth_records WHERE key = $1', [JSON.stringify(key)])
+    expect(rows[0].record.toString()).toBe('{"version":99,"access_token":"b"}')
   })
 
   test('transactions of one key run one after the other; those of another key do not wait', async () => {

@@ -144,10 +144,15 @@ function keyBytes(text: string): Uint8Array | undefined {
 
 function unknownKey(keyId: string): McpAuthError {
   // Whoever can write to the table can write anything there.
-  const name = /^[0-9a-f]{16}$/.test(keyId) ? `the key ${keyId}` : 'a key'
-  return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `a record was encrypted with ${name}, which is not configured`, {
-    hint: 'add the old key behind the new one: encryptionKey: [{ env: NEW }, { env: OLD }]'
-  })
+  const known = /^[0-9a-f]{16}$/.test(keyId)
+  const sealed = `DELETE FROM mcpauth_records WHERE key_id = '${known ? keyId : '…'}'`
+  return new McpAuthError(
+    'MCPAUTH_STORE_UNAVAILABLE',
+    `a record was encrypted with ${known ? `the key ${keyId}` : 'a key'}, which is not configured`,
+    {
+      hint: `add the old key behind the new one: encryptionKey: [{ env: NEW }, { env: OLD }]; if it is lost, its records are: ${sealed}, then log in again`
+    }
+  )
 }
 
 function notEncrypted(): McpAuthError {

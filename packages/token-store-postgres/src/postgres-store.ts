@@ -154,7 +154,11 @@ function transactUnderLease<T>(
   options: TransactOptions
 ): Promise<T> {
   const current = async (): Promise<TokenRecord | undefined> => openRecord(cipher, row, await reachable(() => readRow(pool, row)))
-  const put = (record: TokenRecord): Promise<void> => reachable(() => writeRow(pool, row, sealRecord(cipher, row, record)))
+  async function put(record: TokenRecord): Promise<void> {
+    // Not unread, as above.
+    await current()
+    await reachable(() => writeRow(pool, row, sealRecord(cipher, row, record)))
+  }
   return withLease(
     pool,
     row,

@@ -27,6 +27,7 @@ export async function transactUnderRowLock<T>(
   const onLost = (): void => lost.abort(lockLost(row))
   let held: HeldConnection | undefined = await holdRow(pool, row, options, onLost)
   let seen = held.found
+  let looked = false
   const mine: SealedRecord[] = []
   let over = false
   let last: Promise<unknown> = Promise.resolve()
@@ -42,10 +43,13 @@ export async function transactUnderRowLock<T>(
 
   async function read(): Promise<TokenRecord | undefined> {
     seen = (await locked()).found
+    looked = true
     return openRecord(cipher, row, seen)
   }
 
   async function write(next: NewRow): Promise<void> {
+    // Nobody writes unread: a record of a newer version is not overwritten.
+    if (!looked) openRecord(cipher, row, seen)
     mine.push(next.sealed)
     const until = performance.now() + mendMs
     for (;;) {
