@@ -129,6 +129,21 @@ describe('a lock that cannot be had', () => {
     await expect(plain({ pool: small }).transact(freshKey(), async () => 'then', deadline)).resolves.toBe('then')
   })
 
+  test('and so does a read, after half a minute', async () => {
+    const small = database.pool({ max: 1 })
+    const store = plain({ pool: small })
+    const client = await small.connect()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const exhausted = { code: 'MCPAUTH_STORE_UNAVAILABLE', message: expect.stringContaining('pool') }
+    const reading = [store.read(freshKey()), store.list()].map((read) => expect(read).rejects.toMatchObject(exhausted))
+    await vi.advanceTimersByTimeAsync(30_000)
+    await Promise.all(reading)
+    vi.useRealTimers()
+    client.release()
+    await expect(store.read(freshKey())).resolves.toBeUndefined()
+  })
+
   test('those who wait in one process for one key leave the pool to other keys', async () => {
     const store = plain({ pool: database.pool({ max: 2 }) })
     const key = freshKey()

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import {
   type HeldRecord,
   invalidOption,
+  McpAuthError,
   publish,
   type StoreKey,
   type TokenRecord,
@@ -49,6 +50,9 @@ export interface PostgresStoreOptions {
 /** A timer cannot be longer, and neither can PostgreSQL's `lock_timeout`. */
 const longestTimerMs = 2_147_483_647
 
+/** How long a read may take with all its waiting. */
+const longestReadMs = 30_000
+
 /** A store in PostgreSQL. */
 export interface PostgresStore extends TokenStore {
   /** Makes the tables when they are not there. Can be run any number of times. */
@@ -82,13 +86,13 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
 
   async function read(key: StoreKey): Promise<TokenRecord | undefined> {
     const row = rowOf(key)
-    const sealed = await reachable(() => onceMoreWhenCut(() => readRow(pool, row)))
+    const sealed = await reachable(() => unlessExhausted(onceMoreWhenCut(() => readRow(pool, row))))
     return openRecord(cipher, row, sealed)
   }
 
   async function list(): Promise<StoreKey[]> {
     const text = "SELECT key FROM mcpauth_records WHERE live AND kind <> 'login' ORDER BY updated_at"
-    const { rows } = await reachable(() => onceMoreWhenCut(() => pool.query<{ key: StoreKey }>(limited(text))))
+    const { rows } = await reachable(() => unlessExhausted(onceMoreWhenCut(() => pool.query<{ key: StoreKey }>(limited(text)))))
     return rows.map(({ key }) => key)
   }
 
@@ -144,6 +148,23 @@ async function onceMoreWhenCut<T>(query: () => Promise<T>): Promise<T> {
     if (!isPassing(error)) throw error
     return await query()
   }
+}
+
+/** A pool whose connections are all taken waits for ever, unless it was told not to. A read that is given up changes nothing when it is made after all. */
+async function unlessExhausted<T>(reading: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(poolExhausted()), longestReadMs)
+  try {
+    return await Promise.race([reading, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function poolExhausted(): McpAuthError {
+  return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `no connection of the pool became free within ${longestReadMs / 1000} s`, {
+    hint: 'make the pool larger (max), or look for connections that are never released'
+  })
 }
 
 function transactUnderLease<T>(
