@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { StoreKey } from '@mcpauth/core'
-import { fileLock, memoryStore } from '@mcpauth/token-store'
+import { fileLock, memoryStore, storeFileName } from '@mcpauth/token-store'
 import { type Keychain, keyringStore } from '@mcpauth/token-store-keyring'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
@@ -77,6 +77,23 @@ describe('keyringStore', () => {
       expect(await store.read(key)).toBeUndefined()
       expect(await store.list()).toEqual([])
     }
+  })
+
+  test.each([
+    ['the record', { v: 1, key, record: '{"version":2,"access_token":"in another form"}' }],
+    ['the entry', { v: 2, key, sealed: 'in another form' }]
+  ])('what a newer version has written is neither read, listed nor overwritten: %s is of it', async (_what, newer) => {
+    const keychain = memoryKeychain()
+    keychain.entries.set(storeFileName(key), JSON.stringify(newer))
+    const store = keyringStore({ keychain, lock: fileLock({ root }) })
+    const refused = { code: 'MCPAUTH_STORE_NEWER', hint: expect.stringContaining('update') }
+    await expect(store.read(key)).rejects.toMatchObject(refused)
+    await expect(store.transact(key, (held) => held.write({ access_token: 'a' }), deadline)).rejects.toMatchObject(refused)
+    await expect(store.transact(key, (held) => held.clear(), deadline)).rejects.toMatchObject(refused)
+    expect([...keychain.entries]).toEqual([[storeFileName(key), JSON.stringify(newer)]])
+    const other: StoreKey = { kind: 'server', url: 'https://other.example.com/mcp' }
+    await store.transact(other, (held) => held.write({ access_token: 'b' }), deadline)
+    expect(await store.list()).toEqual([other])
   })
 
   test('the lock files hold no secret', async () => {

@@ -89,7 +89,7 @@ function keychainStore(records: ReturnType<typeof splitRecords>, lock: FileLock)
   async function read(key: StoreKey): Promise<TokenRecord | undefined> {
     const found = await records.read(storeFileName(key))
     if (!found) return undefined
-    const parsed = found.bytes ? parseRecord(found.bytes, key) : ({ outcome: 'damaged', reason: 'has lost a part' } as const)
+    const parsed = typeof found === 'string' ? { outcome: found, reason: 'is no record, or has lost a part' } : parseRecord(found, key)
     if (parsed.outcome === 'record') return parsed.record
     if (parsed.outcome === 'newer') {
       throw new McpAuthError('MCPAUTH_STORE_NEWER', `the record of ${describeKey(key)} was written by a newer version`, {
@@ -104,7 +104,7 @@ function keychainStore(records: ReturnType<typeof splitRecords>, lock: FileLock)
     const keys = await records.list()
     const live = await Promise.all(
       keys.map(async (key) => {
-        const record = key.kind === 'login' ? undefined : await read(key)
+        const record = key.kind === 'login' ? undefined : await read(key).catch(passOver)
         return record !== undefined && holdsSomething(record, key.kind)
       })
     )
@@ -137,4 +137,9 @@ function keychainStore(records: ReturnType<typeof splitRecords>, lock: FileLock)
   }
 
   return { read, list, transact }
+}
+
+/** One record of a newer version does not hide the others. */
+function passOver(error: unknown): undefined {
+  if (!McpAuthError.is(error) || error.code !== 'MCPAUTH_STORE_NEWER') throw error
 }

@@ -14,12 +14,8 @@ interface Head {
   readonly parts?: number
 }
 
-/** A record as it was found. */
-export interface FoundRecord {
-  readonly key: StoreKey
-  /** undefined: parts are missing. */
-  readonly bytes: Uint8Array | undefined
-}
+/** A record's bytes; or what stands in their place: something that a newer version has written in another form, or that is no record, or of which parts are missing. */
+export type FoundRecord = Uint8Array | 'newer' | 'damaged'
 
 /**
  * Reads and writes records of any size in a keychain whose entries have a limit (Windows: 2,560 bytes). New parts are written under a new id before the head
@@ -33,20 +29,23 @@ export function splitRecords(
   write(name: string, key: StoreKey, bytes: Uint8Array): Promise<void>
   list(): Promise<StoreKey[]>
 } {
-  async function headOf(name: string): Promise<Head | undefined> {
-    return parseHead(await keychain.get(name))
+  async function read(name: string): Promise<FoundRecord | undefined> {
+    const text = await keychain.get(name)
+    const head = text === undefined ? undefined : parseHead(text)
+    if (typeof head !== 'object') return head
+    if (head.record !== undefined) return Buffer.from(head.record)
+    const parts = await Promise.all(partNames(name, head).map((part) => keychain.get(part)))
+    return parts.includes(undefined) ? 'damaged' : Buffer.from(parts.join(''), 'base64')
   }
 
-  async function read(name: string): Promise<FoundRecord | undefined> {
-    const head = await headOf(name)
-    if (!head) return undefined
-    if (head.record !== undefined) return { key: head.key, bytes: Buffer.from(head.record) }
-    const parts = await Promise.all(partNames(name, head).map((part) => keychain.get(part)))
-    return { key: head.key, bytes: parts.includes(undefined) ? undefined : Buffer.from(parts.join(''), 'base64') }
+  /** Where the parts of what is replaced are. */
+  async function partsOf(name: string): Promise<string[]> {
+    const head = parseHead((await keychain.get(name)) ?? '')
+    return typeof head === 'object' ? partNames(name, head) : []
   }
 
   async function write(name: string, key: StoreKey, bytes: Uint8Array): Promise<void> {
-    const before = await headOf(name)
+    const before = await partsOf(name)
     const whole: Head = { v: 1, key, record: Buffer.from(bytes).toString() }
     if (JSON.stringify(whole).length <= maxPartLength) {
       await keychain.set(name, JSON.stringify(whole))
@@ -58,14 +57,14 @@ export function splitRecords(
       }
       await keychain.set(name, JSON.stringify(head))
     }
-    if (before) for (const part of partNames(name, before)) await keychain.delete(part)
+    for (const part of before) await keychain.delete(part)
   }
 
   async function list(): Promise<StoreKey[]> {
     const entries = await keychain.all()
     return entries.flatMap(({ account, password }) => {
-      const key = parseHead(password)?.key
-      return key && isNameOf(account, key) ? [key] : []
+      const head = parseHead(password)
+      return typeof head === 'object' && isNameOf(account, head.key) ? [head.key] : []
     })
   }
 
@@ -76,17 +75,16 @@ function partNames(name: string, { id, parts = 0 }: Head): string[] {
   return id === undefined ? [] : Array.from({ length: parts }, (_, index) => `${name}#${id}#${index}`)
 }
 
-function parseHead(text: string | undefined): Head | undefined {
-  if (text === undefined) return undefined
+function parseHead(text: string): Head | 'newer' | 'damaged' {
   try {
     const head = JSON.parse(text) as Head
+    if (typeof head.v === 'number' && head.v > 1) return 'newer'
     const split =
       typeof head.id === 'string' && /^[0-9a-f]{16}$/.test(head.id) && Number.isInteger(head.parts) && (head.parts as number) <= 10_000
-    return head.v === 1 && typeof head.key === 'object' && head.key !== null && (split || typeof head.record === 'string')
-      ? head
-      : undefined
+    const sound = head.v === 1 && typeof head.key === 'object' && head.key !== null && (split || typeof head.record === 'string')
+    return sound ? head : 'damaged'
   } catch {
-    return undefined
+    return 'damaged'
   }
 }
 
