@@ -6,9 +6,10 @@ import { type AuthorizationWish, authorizationRequest, targetOf } from './author
 import type { AuthorizationTarget } from './authorization-target.ts'
 import type { ClientIdentity } from './client-identity.ts'
 import type { Grant, GrantRequest } from './grants/grant.ts'
-import { checkSecretIssuer } from './issuer-binding.ts'
+import { checkSecretIssuer, isAskedFor } from './issuer-binding.ts'
 import { duringLogin, type Login, type OpenLogin } from './login.ts'
 import { OAuthResponseError } from './oauth-response-error.ts'
+import type { Settings } from './options.ts'
 import { scopeCovers, scopeUnion, scopeWords } from './scope-selection.ts'
 import type { HeldSession } from './session-store.ts'
 import type { TokenResponse } from './token-response.ts'
@@ -62,7 +63,7 @@ async function inTurn(
     lock,
     async (turn) => {
       const stored = await store.read(key)
-      if (isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
+      if (isEnough(stored, wish, settings)) return { kind: 'adopted', record: stored as TokenRecord }
       await checkLastTurn(turn, { sinceMs: waitingSinceMs, untilMs: now() }, key.url)
       publish('mcpauth:login:started', { server: key.url })
       try {
@@ -145,7 +146,7 @@ export async function authorizeByGrant(
   const { store, key, now } = context.settings
   const stored = await store.read(key)
   const seed = await grant.seed?.(context.settings.env)
-  if (isOfSeed(stored, seed) && isEnough(stored, wish, now())) return { kind: 'adopted', record: stored as TokenRecord }
+  if (isOfSeed(stored, seed) && isEnough(stored, wish, context.settings)) return { kind: 'adopted', record: stored as TokenRecord }
   const target = await targetOf(context, wish, stored)
   if (grant.bringsSecret) checkSecretIssuer(context.settings, stored?.issuer, target.authorizationServer.issuer)
   const { ask, facts } = await authorizationRequest(context, wish, stored, target, {
@@ -160,7 +161,7 @@ export async function authorizeByGrant(
     key,
     async (held) => {
       const before = await held.read()
-      if (isOfSeed(before, seed) && isEnough(before, wish, now())) return { kind: 'adopted', record: before as TokenRecord }
+      if (isOfSeed(before, seed) && isEnough(before, wish, context.settings)) return { kind: 'adopted', record: before as TokenRecord }
       const answer = await grant(ask)
       return { kind: 'granted', record: await write(held, grantedRecord(before, answer, { ...facts(), seed }, now())) }
     },
@@ -169,9 +170,9 @@ export async function authorizeByGrant(
 }
 
 /** Whether what is stored makes asking needless: another process was faster. */
-function isEnough(record: TokenRecord | undefined, { stale, addedScope, scope }: AuthorizationWish, nowMs: number): boolean {
-  if (!record?.access_token || record.access_token === stale?.value) return false
-  if (record.expires_at_unix !== undefined && record.expires_at_unix * 1000 <= nowMs) return false
+function isEnough(record: TokenRecord | undefined, { stale, addedScope, scope }: AuthorizationWish, settings: Settings): boolean {
+  if (!record?.access_token || record.access_token === stale?.value || !isAskedFor(record, settings)) return false
+  if (record.expires_at_unix !== undefined && record.expires_at_unix * 1000 <= settings.now()) return false
   // Where somebody has asked for that scope and was granted less, to ask again would bring no more.
   const askedFor = scopeUnion(record.requested_scope, record.scope)
   return scopeCovers(scopeWords(record.scope), scopeWords(addedScope)) && scopeCovers(scopeWords(askedFor), scopeWords(scope))

@@ -4,6 +4,7 @@ import type { AuthorizationOutcome } from './authorization.ts'
 import type { Authorizer } from './authorizer.ts'
 import { createFlights } from './flights.ts'
 import { type HeldToken, heldToken } from './held-token.ts'
+import { isAskedFor } from './issuer-binding.ts'
 import { loadAsking } from './load-asking.ts'
 import type { Settings } from './options.ts'
 import { loadProtocol } from './protocol.ts'
@@ -25,7 +26,7 @@ export interface CurrentToken {
   granted(outcome: AuthorizationOutcome, origin: AccessToken['origin']): AccessToken
   /** After a logout. */
   forget(): void
-  /** What is stored; not what came from a secret that has been replaced. */
+  /** What is stored; not what is for another resource or issuer than the options name, nor what came from a secret that has been replaced. */
   readOurs(): Promise<TokenRecord | undefined>
   /** How long there is nothing to do, in milliseconds. */
   idleMs(): number
@@ -87,12 +88,12 @@ export function currentToken(settings: Settings, { refreshes, authorizer, bind }
 
   async function readOurs(): Promise<TokenRecord | undefined> {
     const record = await store.read(key)
-    return record && (await isOfSecret(record)) ? record : undefined
+    return record && (await isMeant(record)) ? record : undefined
   }
 
-  /** Where tokens come from a secret, whether these come from the one that there is now. */
-  async function isOfSecret(record: TokenRecord): Promise<boolean> {
-    return settings.grant?.seed === undefined || (await isOurs(record))
+  /** Whether these are tokens that the options ask for; where tokens come from a secret, from the one that there is now. */
+  async function isMeant(record: TokenRecord): Promise<boolean> {
+    return isAskedFor(record, settings) && (settings.grant?.seed === undefined || (await isOurs(record)))
   }
 
   async function isOurs(record: TokenRecord): Promise<boolean> {
@@ -132,7 +133,7 @@ export function currentToken(settings: Settings, { refreshes, authorizer, bind }
   async function renewAhead(stale: HeldToken): Promise<AccessToken | undefined> {
     if (stale.record.refresh_token !== undefined) {
       const outcome = await refreshes.refresh(stale.token, isOurs)
-      if (outcome.kind !== 'adopted' || (await isOfSecret(outcome.record))) return taken(outcome)
+      if (outcome.kind !== 'adopted' || (await isMeant(outcome.record))) return taken(outcome)
     }
     const { grant } = settings
     if (!grant) return undefined

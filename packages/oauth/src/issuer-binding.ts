@@ -1,5 +1,5 @@
 import { McpAuthError, safeText, type TokenRecord } from '@mcpauth/core'
-import type { Settings } from './options.ts'
+import type { OAuthOptions, Settings } from './options.ts'
 
 /**
  * Whether the tokens of a record belong to one of the authorization servers that the resource names now. A record that does not say (written
@@ -8,6 +8,14 @@ import type { Settings } from './options.ts'
 export function belongsToIssuer(record: TokenRecord, issuers: readonly string[], server: URL): boolean {
   if (record.issuer !== undefined) return issuers.includes(record.issuer)
   return issuers.some((issuer) => URL.canParse(issuer) && new URL(issuer).origin === server.origin)
+}
+
+/**
+ * Whether tokens are for the resource, and from the issuer, that the user asks for by name. What the user or the record does not say binds nobody.
+ */
+export function isAskedFor(record: TokenRecord, { resource, client }: Pick<OAuthOptions, 'resource' | 'client'>): boolean {
+  if (resource !== undefined && record.resource !== undefined && record.resource !== resource) return false
+  return client?.issuer === undefined || record.issuer === undefined || record.issuer === client.issuer
 }
 
 /**

@@ -6,7 +6,7 @@ import { identityOfRecord } from './client-identity.ts'
 import { discoverResource } from './discovery.ts'
 import { dpopJwkOf } from './dpop-proofs.ts'
 import { refreshTokenGrant } from './grants/refresh-token.ts'
-import { belongsToIssuer } from './issuer-binding.ts'
+import { belongsToIssuer, isAskedFor } from './issuer-binding.ts'
 import type { LoginErrors } from './login-errors.ts'
 import type { TokenResponse } from './token-response.ts'
 
@@ -30,7 +30,7 @@ export function recordRefresh(context: AuthorizationContext, errors: LoginErrors
     // Where a metadata document was not supported, the client registered, and that is no mistake.
     const chosen = client?.clientId === settings.clientMetadataUrl ? undefined : client?.clientId
     if (chosen !== undefined && record.client && record.client.client_id !== chosen) return false
-    if (client?.issuer !== undefined && record.issuer !== undefined && client.issuer !== record.issuer) return false
+    if (!isAskedFor(record, settings)) return false
     return grant?.seed === undefined || record.seed === (await grant.seed(settings.env))
   }
 

@@ -101,6 +101,15 @@ describe.each(ways)('%s', (_way, authorize) => {
     expect(await stored(context)).toMatchObject(outcome.record)
   })
 
+  test.each<[string, OAuthOptions]>([
+    ['is for another resource', { resource: paper.mcp }],
+    ['is from another issuer', { client: { clientId: 'mine', issuer: paper.issuer } }]
+  ])('N26: asks although there is a token, when that %s than the options name', async (_name, options) => {
+    const context = paperContext({ ...clock, ...options })
+    await put(context, { ...there, resource: 'https://other.example', issuer: 'https://other.example' })
+    expect(await authorize(context, wished())).toMatchObject({ kind: 'granted', asked: 1, record: { generation: 4 } })
+  })
+
   test('counts from what is stored when it is written, not from what was there before', async () => {
     const context = paperContext(clock)
     await put(context, { generation: 3 })

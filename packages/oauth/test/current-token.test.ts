@@ -4,6 +4,7 @@ import { memoryStore } from '@mcpauth/token-store'
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { generateDpopJwk } from '../src/dpop.ts'
 import { loadAsking } from '../src/load-asking.ts'
+import type { OAuthOptions } from '../src/options.ts'
 import { loadProtocol } from '../src/protocol.ts'
 import { type PaperAnswer, type PaperSource, paper, paperGrant, paperRecord, paperSource, type RecordChange } from './paper-servers.ts'
 
@@ -74,6 +75,25 @@ describe('the first read', () => {
   test('sends what is stored whichever client the options name: only a refresh is that client’s', async () => {
     const { tokens } = await sourceWith(tenMinutes(), { client: { clientId: 'another' } })
     expect(await tokens.current()).toMatchObject({ value: 'stored-access' })
+  })
+
+  test.each<[string, OAuthOptions, string | undefined]>([
+    ['for the resource that the options name', { resource: paper.mcp }, 'stored-access'],
+    ['for another resource', { resource: 'https://mcp.example.com' }, undefined],
+    ['from the issuer that the options name', { client: { clientId: 'mine', issuer: paper.issuer } }, 'stored-access'],
+    ['from another issuer', { client: { clientId: 'mine', issuer: 'https://other.example' } }, undefined]
+  ])('N26: of a token %s sends %o: %s', async (_name, options, value) => {
+    const { tokens } = await sourceWith(tenMinutes(), options)
+    expect((await tokens.current())?.value).toBe(value)
+  })
+
+  test('N26: what a login for another resource has left is not taken for the token of this one', async () => {
+    const { tokens, refuse, tokenRequests } = await sourceWith(tenMinutes(), { resource: 'https://mcp.example.com' })
+    expect(await tokens.current()).toBeUndefined()
+    expect(await refuse(undefined)).toMatchObject({ generation: 2 })
+    expect(tokenRequests().map((form) => [form.get('grant_type'), form.get('resource')])).toEqual([
+      ['authorization_code', 'https://mcp.example.com']
+    ])
   })
 
   test.each<[string, string | undefined, string | undefined]>([

@@ -66,6 +66,9 @@ describe('T2: whether the user’s options still mean the client and endpoint th
       { client: { clientId: 'registered', issuer: 'https://other.example.com' } },
       { issuer: 'https://as.example.com' }
     ],
+    ['a resource', true, { resource: 'https://r.example' }, { resource: 'https://r.example' }],
+    ['another resource', false, { resource: 'https://r.example' }, { resource: 'https://other.example' }],
+    ['a resource, and a record that does not say which', true, { resource: 'https://r.example' }, { resource: undefined }],
     [
       'a client of an issuer, and a record that does not say whose it is',
       true,
