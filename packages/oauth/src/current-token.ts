@@ -1,5 +1,6 @@
 import { type AccessToken, McpAuthError, publish, type TokenRecord } from '@mcpauth/core'
 import { describeKey } from '@mcpauth/token-store'
+import { hasTokens } from './access-token.ts'
 import type { AuthorizationOutcome } from './authorization.ts'
 import type { Authorizer } from './authorizer.ts'
 import { createFlights } from './flights.ts'
@@ -16,6 +17,8 @@ import type { TokenHeaders } from './token-headers.ts'
 export interface CurrentToken {
   /** Synchronous while the token is fresh. */
   current(): AccessToken | undefined | Promise<AccessToken | undefined>
+  /** What {@link current} does, for somebody who sends no requests: no refusal would tell him of another login, or that a refresh token was left alone for too long. */
+  lookAfter(): AccessToken | undefined | Promise<AccessToken | undefined>
   /** The one in use, also when it is over. */
   held(): HeldToken | undefined
   /** Takes a record into use. */
@@ -41,6 +44,8 @@ export interface Renewal {
 
 /** How long a background refresh that failed is not repeated, in milliseconds. */
 const pauseMs = 10_000
+/** A refresh token that is not used idles out at some servers after days; in milliseconds. */
+const longestIdleMs = 86_400_000
 /** When the first request is likely to be over, in milliseconds. */
 const loadAheadMs = 1_000
 
@@ -62,6 +67,16 @@ export function currentToken(settings: Settings, { refreshes, authorizer, bind }
       return held.token
     }
     return isRenewable(held.record) ? renewExpired(held) : undefined
+  }
+
+  function lookAfter(): AccessToken | undefined | Promise<AccessToken | undefined> {
+    if (held === undefined) loaded = false
+    else if (isIdle(held.record)) renewInBackground(held, now())
+    return current()
+  }
+
+  function isIdle({ refresh_token, last_refreshed }: TokenRecord): boolean {
+    return refresh_token !== undefined && now() - Date.parse(last_refreshed ?? '') >= longestIdleMs
   }
 
   /** The first read of the store; many requests share it. */
@@ -159,7 +174,8 @@ export function currentToken(settings: Settings, { refreshes, authorizer, bind }
       case 'adopted':
         return hold(outcome.record, 'stored')
       case 'impossible':
-        if (outcome.why === 'dead') held = undefined
+        // Dead, or another process has logged out.
+        if (outcome.why === 'dead' || !hasTokens(outcome.record)) held = undefined
         return undefined
     }
   }
@@ -179,7 +195,7 @@ export function currentToken(settings: Settings, { refreshes, authorizer, bind }
     return held ? Math.max(pauseMs, held.renewAtMs - now()) : Number.POSITIVE_INFINITY
   }
 
-  return { current, held: () => held, hold, taken, granted, forget, readOurs, idleMs }
+  return { current, lookAfter, held: () => held, hold, taken, granted, forget, readOurs, idleMs }
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -44,7 +44,10 @@ export interface OAuthTokens extends TokenSource {
   logout(): Promise<void>
   /** What is stored, without a secret. */
   status(): Promise<OAuthStatus>
-  /** Renews the token ahead of its end, also while no request is made; until disposed of. It does not keep the process alive. */
+  /**
+   * Renews the token ahead of its end, and once a day at least, also while no request is made; until disposed of. Of several processes one renews. It does not keep
+   * the process alive.
+   */
   keepFresh(): Disposable
 }
 
@@ -210,7 +213,7 @@ export function oauthTokens(server: string | URL, options: OAuthOptions = {}): O
     login,
     logout,
     status,
-    keepFresh: () => keepFresh(inUse.current, inUse.idleMs)
+    keepFresh: () => keepFresh(inUse.lookAfter, inUse.idleMs)
   }
 }
 

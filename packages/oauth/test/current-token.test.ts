@@ -481,4 +481,83 @@ describe('keepFresh', () => {
     await vi.advanceTimersToNextTimerAsync()
     expect(Date.now() - beganMs).toBe(60_000)
   })
+
+  /** A source that is kept fresh, one look after the other. */
+  async function kept(record: TokenRecord | undefined, ...given: Parameters<typeof paperSource>) {
+    if (!vi.isFakeTimers()) vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const source = await sourceWith(record, ...given)
+    const keeping = source.tokens.keepFresh()
+    onTestFinished(() => keeping[Symbol.dispose]())
+    await settled()
+    return {
+      ...source,
+      look: async () => {
+        await vi.advanceTimersByTimeAsync(60_000)
+        await settled()
+      }
+    }
+  }
+
+  test('finds what another process has logged in to, also when it began without a token', async () => {
+    const { tokens, put, look } = await kept(undefined)
+    await put(tenMinutes())
+    expect(tokens.current()).toBeUndefined()
+    await look()
+    expect(tokens.current()).toMatchObject({ value: 'stored-access' })
+  })
+
+  test('T18: after a logout of another process nothing is sent, locked or asked any more, until there is another login', async () => {
+    const { tokens, clock, counts, put, look, tokenRequests } = await kept(tenMinutes())
+    await put({ version: 1, generation: 2 })
+    clock.ms = startMs + 540_000
+    await look()
+    expect(tokens.current()).toBeUndefined()
+    const { locks } = counts
+    await look()
+    expect({ locks: counts.locks, asked: tokenRequests().length }).toEqual({ locks, asked: 0 })
+    await put(paperRecord({ access_token: 'of-the-next-login', generation: 3 }))
+    await look()
+    expect(tokens.current()).toMatchObject({ value: 'of-the-next-login' })
+  })
+
+  test.each<[string, RecordChange]>([
+    ['does not say when it ends', { expires_at_unix: undefined, lifetime: undefined }],
+    ['ends in a month', { expires_at_unix: inSeconds(30 * 86_400), lifetime: 30 * 86_400 }]
+  ])('a token that %s is renewed once a day all the same: its refresh token may idle out before', async (_name, change) => {
+    const record = { ...tenMinutes(change), last_refreshed: new Date(startMs).toISOString() }
+    const { clock, look, tokenRequests } = await kept(record, {}, ({ form }) =>
+      isRefresh(form) ? Response.json({ access_token: 'kept', refresh_token: 'kept-too', token_type: 'bearer' }) : undefined
+    )
+    clock.ms = startMs + 86_399_999
+    await look()
+    expect(tokenRequests()).toHaveLength(0)
+    clock.ms = startMs + 86_400_000
+    await look()
+    await look()
+    expect(tokenRequests()).toHaveLength(1)
+    clock.ms += 86_400_000
+    await look()
+    expect(tokenRequests().map((form) => form.get('refresh_token'))).toEqual(['stored-refresh', 'kept-too'])
+  })
+
+  test('T7: of several that keep one token fresh, one refreshes and the others take what it got', async () => {
+    const store = memoryStore()
+    const sources = [await kept(tenMinutes(), { store }), ...(await Promise.all([1, 2, 3].map(() => kept(undefined, { store }))))]
+    for (const { clock } of sources) clock.ms = startMs + 540_000
+    await vi.advanceTimersByTimeAsync(60_000)
+    await vi.advanceTimersByTimeAsync(60_000)
+    await settled()
+    expect(sources.flatMap(({ tokenRequests }) => tokenRequests())).toHaveLength(1)
+    const values = new Set(await Promise.all(sources.map(async ({ tokens }) => (await tokens.current())?.value)))
+    expect([values.size, values.has('stored-access')]).toEqual([1, false])
+  })
+
+  test('what cannot be refreshed is not asked for once a day', async () => {
+    const record = { ...paperRecord({ refresh_token: undefined }), last_refreshed: new Date(startMs).toISOString() }
+    const { clock, counts, look } = await kept(record)
+    clock.ms = startMs + 86_400_000
+    await look()
+    expect(counts).toEqual({ reads: 1, locks: 0 })
+  })
 })
