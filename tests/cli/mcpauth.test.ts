@@ -133,6 +133,35 @@ test('T20: without a person and without a token it ends at once with the command
   expect([...mcp.origin.requests, ...as.requests]).toEqual([])
 })
 
+test.each([
+  ['cannot be made', { MCPAUTH_AUTH_DIR: '/dev/null/auth' }, 'ENOTDIR'],
+  ['is nowhere, because there is no home', { MCPAUTH_AUTH_DIR: '', HOME: '' }, 'no home folder']
+])(
+  'T8: a cache that %s is told of before a person is asked, since what is kept in memory ends with the command',
+  async (_name, env, fact) => {
+    const { mcpauth } = await world()
+    const { mcp, as } = await servers()
+    const { code, stdout, stderr } = await mcpauth(['login', mcp.url.href, '--interactive'], { env }).ended
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain(fact)
+    expect(stderr).toContain('MCPAUTH_AUTH_DIR')
+    expect(as.ledger.logins).toBe(0)
+  }
+)
+
+test('T8: a disk that takes the lock and not the tokens is told of, too: the command does not say that somebody is logged in', async () => {
+  const { env } = await world()
+  const { mcp } = await servers()
+  // A unit is 512 or 1,024 bytes; SIGXFSZ is ignored so that the write fails in place of the process.
+  const limited = `trap '' XFSZ; ulimit -f 1; exec "$0" "$@"`
+  const child = spawn('sh', ['-c', limited, process.execPath, main, 'login', mcp.url.href, '--interactive'], { env, stdio: 'pipe' })
+  onTestFinished(() => void child.kill())
+  const { code, stdout, stderr } = await watch(child).ended
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toContain(`could not be written to ${env.MCPAUTH_AUTH_DIR}`)
+  expect(stderr).toContain('MCPAUTH_STORE_UNAVAILABLE')
+})
+
 test('a person who says no is told so, and which command to run next', async () => {
   const { mcpauth } = await world()
   const { mcp } = await servers()

@@ -1,5 +1,6 @@
-import { commandUrl, invalidOption, McpAuthError, parseServerUrl } from '@mcpauth/core'
+import { commandUrl, invalidOption, McpAuthError, parseServerUrl, type StoreKey } from '@mcpauth/core'
 import { browserLogin, type DevicePrompt, deviceLogin, type OAuthOptions, oauthTokens, pasteLogin } from '@mcpauth/oauth'
+import { fileStore } from '@mcpauth/token-store'
 import { exitCodes, type Terminal } from '../terminal.ts'
 import { describe } from './status.ts'
 
@@ -20,14 +21,33 @@ export interface LoginFlags {
   interactive?: boolean
 }
 
+/** As long as a refresh in another process may take. */
+const lockWaitMs = 180_000
+
 /** Logs a person in. Where there is no person it says at once what to run where there is one: nothing is bound and nothing opened. */
 export async function login(url: string, flags: LoginFlags, terminal: Terminal): Promise<number> {
   const server = parseServerUrl(url)
   if (!terminal.interactive && !flags.interactive) throw nobodyThere(server)
-  const tokens = oauthTokens(server, { ...identity(flags), ...patience(flags), ...way(flags, terminal) })
+  const store = fileStore()
+  const tokens = oauthTokens(server, { ...identity(flags), ...patience(flags), ...way(flags, terminal), store })
+  const key = keyOf(server, flags)
+  // A program goes on in memory where nothing can be written; this one ends, and a person would have been asked for nothing.
+  await store.transact(key, (held) => held.read(), { deadlineMs: lockWaitMs })
   await tokens.login({ ...(flags.newRegistration ? { newRegistration: true } : {}) })
-  terminal.answer(describe(await tokens.status()))
+  const status = await tokens.status()
+  if ((await store.read(key))?.generation !== status.generation) throw notKept(store.root)
+  terminal.answer(describe(status))
   return exitCodes.done
+}
+
+function keyOf(server: URL, { profile }: LoginFlags): StoreKey {
+  return { kind: 'server', url: server.href, ...(profile === undefined ? {} : { profile }) }
+}
+
+function notKept(root: string | undefined): McpAuthError {
+  return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `the login worked, but its tokens could not be written to ${root}`, {
+    hint: 'free some space there, or name another folder with MCPAUTH_AUTH_DIR, then log in again'
+  })
 }
 
 function identity({ scope, profile, clientId, clientSecretEnv, clientSecretFile }: LoginFlags): OAuthOptions {
