@@ -65,12 +65,13 @@ function lockDatabase(sqlite: Sqlite, url: URL, path: string): DatabaseSync | un
 }
 
 const SQLITE_BUSY = 5
-const SQLITE_NOTADB = 26
+/** What a bit of the guard that has flipped is called: SQLITE_READONLY (a format of the future), SQLITE_CORRUPT, SQLITE_NOTADB. */
+const damaged: readonly unknown[] = [8, 11, 26]
 
 function interpret(error: unknown, path: string): undefined {
   const code = (error as { errcode?: unknown }).errcode
   if (typeof code === 'number' && (code & 0xff) === SQLITE_BUSY) return undefined
-  if (code === SQLITE_NOTADB) throw unsafe(path, 'is damaged', 'delete it while no program that uses mcpauth runs')
+  if (damaged.includes(code)) throw unsafe(path, 'is damaged', 'delete it while no program that uses mcpauth runs')
   throw unavailable(`locking ${path}`, error)
 }
 

@@ -1,4 +1,15 @@
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type KernelLocks, kernelLocks } from '../src/kernel-lock.ts'
@@ -97,6 +108,26 @@ function databaseThat(exec: (sql: string) => void): { locks: KernelLocks; open()
   return { locks: kernelLocks(() => ({ DatabaseSync }) as never) as KernelLocks, open: () => open, sql }
 }
 
+test('T12: a guard with a bit flipped locks, or says that it is damaged and what to do about it', () => {
+  const path = guardPath()
+  locks.tryTake(path)?.release()
+  const whole = readFileSync(path)
+  for (let bit = 0; bit < whole.length * 8; bit += 1) {
+    const bytes = Buffer.from(whole)
+    bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7))
+    writeFileSync(path, bytes)
+    try {
+      locks.tryTake(path)?.release()
+    } catch (error) {
+      expect(error, `bit ${bit}`).toMatchObject({ code: 'MCPAUTH_STORE_UNSAFE', hint: expect.stringContaining('delete it') })
+    }
+  }
+  writeFileSync(path, whole)
+  const last = locks.tryTake(path)
+  expect(last).toBeDefined()
+  last?.release()
+})
+
 describe('what SQLite says', () => {
   const failing = (errcode: unknown): ReturnType<typeof databaseThat> =>
     databaseThat(() => {
@@ -110,9 +141,11 @@ describe('what SQLite says', () => {
   })
 
   test.each([
+    [8, 'MCPAUTH_STORE_UNSAFE'],
+    [11, 'MCPAUTH_STORE_UNSAFE'],
     [26, 'MCPAUTH_STORE_UNSAFE'],
     [10, 'MCPAUTH_STORE_UNAVAILABLE'],
-    [8, 'MCPAUTH_STORE_UNAVAILABLE'],
+    [8 | (4 << 8), 'MCPAUTH_STORE_UNAVAILABLE'],
     ['5', 'MCPAUTH_STORE_UNAVAILABLE'],
     [undefined, 'MCPAUTH_STORE_UNAVAILABLE']
   ])('anything else (%s) is %s, and nothing is left open', (errcode, code) => {
