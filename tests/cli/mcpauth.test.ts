@@ -91,7 +91,9 @@ test('login through the browser, status, logout: each says what happened, and no
 
   const before = await mcpauth(['status', url]).ended
   expect(before.code).toBe(3)
-  expect(before.stdout).toBe(`${url}: not logged in; log in with: mcpauth login ${url}\n`)
+  expect(before.stdout).toBe(`${url}: not logged in; log in with: npx @mcpauth/cli login ${url}\n`)
+  const otherIdentity = await mcpauth(['status', url, '--profile', 'work']).ended
+  expect(otherIdentity.stdout).toBe(`${url} (work): not logged in; log in with: npx @mcpauth/cli login ${url} --profile work\n`)
 
   const login = await mcpauth(['login', url, '--interactive']).ended
   expect(login).toMatchObject({ code: 0, stdout: expect.stringContaining(`${url}: logged in through ${as.issuer}`) })
@@ -126,10 +128,10 @@ test('login through the browser, status, logout: each says what happened, and no
 test('T20: without a person and without a token it ends at once with the command to run; nothing is asked of any server', async () => {
   const { mcpauth } = await world()
   const { mcp, as } = await servers()
-  const { code, stdout, stderr } = await mcpauth(['login', mcp.url.href], { env: { CI: '1' } }).ended
+  const { code, stdout, stderr } = await mcpauth(['login', mcp.url.href, '--profile', 'work'], { env: { CI: '1' } }).ended
   expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
   expect(stderr).toContain('MCPAUTH_LOGIN_REQUIRED')
-  expect(stderr).toContain(`run in a terminal: mcpauth login ${mcp.url.href}`)
+  expect(stderr).toContain(`run in a terminal: npx @mcpauth/cli login ${mcp.url.href} --profile work (`)
   expect([...mcp.origin.requests, ...as.requests]).toEqual([])
 })
 
@@ -204,9 +206,16 @@ test('a time limit that is none is refused by the name of its option', async () 
   const { mcpauth } = await world()
   for (const timeout of ['0', '3601', 'soon', '']) {
     const { code, stderr } = await mcpauth(['login', 'http://127.0.0.1:9/mcp', '--interactive', '--timeout', timeout]).ended
-    expect(code).toBe(1)
+    expect(code).toBe(2)
     expect(stderr).toContain('option --timeout: is not a number of seconds from 1 to 3600')
   }
+})
+
+test('who reads the answer may leave early', async () => {
+  const { mcpauth } = await world()
+  const run = mcpauth(['status'])
+  run.child.stdout?.destroy()
+  expect(await run.ended).toMatchObject({ code: 0, stderr: '' })
 })
 
 test('a browser that cannot be opened is replaced by the printed address', async () => {
@@ -345,6 +354,8 @@ test('the command line explains itself, and an error in it ends with 2', async (
   const help = await mcpauth(['--help']).ended
   expect(help).toMatchObject({ code: 0, stderr: '' })
   for (const verb of ['login', 'logout', 'status']) expect(help.stdout).toContain(verb)
+  expect(await mcpauth([]).ended).toEqual({ code: 2, stdout: '', stderr: help.stdout })
   expect(await mcpauth(['lgoin']).ended).toMatchObject({ code: 2, stdout: '' })
+  expect(await mcpauth(['login', 'mcp.example.com/mcp', '--interactive']).ended).toMatchObject({ code: 2, stdout: '' })
   expect(await mcpauth(['login']).ended).toMatchObject({ code: 2, stdout: '' })
 })

@@ -7,6 +7,12 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.stderr.write(`mcpauth needs Node 22.19 or newer; this is ${process.versions.node}. Get a newer one from https://nodejs.org\n`)
   process.exitCode = 1
 } else {
+  // Who reads what is written may leave early, as `head` does.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+  }
   const { run } = await import('./program.ts')
   process.exitCode = await run(process.argv.slice(2), process.env)
 }

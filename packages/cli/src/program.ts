@@ -34,7 +34,6 @@ function commandLine(terminal: Terminal, running: Running): Command {
     .version(manifest.version)
     .exitOverride()
     .configureOutput({
-      writeErr: (text) => terminal.tell(text.trimEnd()),
       // A mistyped option may hold what should never have been an argument: only its name is repeated.
       outputError: (text) => terminal.tell(`mcpauth: ${withoutValue(text)}`)
     })

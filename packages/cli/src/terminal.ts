@@ -52,6 +52,7 @@ export function report(error: unknown, terminal: Terminal, server?: string): num
   if (about !== undefined) terminal.tell(`  server: ${about}`)
   if (error.hint !== undefined) terminal.tell(`  next: ${error.hint}`)
   terminal.tell(`  code: ${error.code}`)
+  if (error.code === 'MCPAUTH_INVALID_OPTION') return exitCodes.usage
   return loginCodes.has(error.code) ? exitCodes.loginRequired : exitCodes.failed
 }
 

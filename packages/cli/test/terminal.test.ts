@@ -86,7 +86,7 @@ test.each([
   ['MCPAUTH_LOGIN_PENDING', 3],
   ['MCPAUTH_STEP_UP_REQUIRED', 3],
   ['MCPAUTH_LOGIN_FAILED', 1],
-  ['MCPAUTH_INVALID_OPTION', 1]
+  ['MCPAUTH_INVALID_OPTION', 2]
 ] as const)('%s ends with %i', (code, exit) => {
   written((terminal) => expect(report(new McpAuthError(code, 'x'), terminal)).toBe(exit))
 })

@@ -1,8 +1,8 @@
-import { commandUrl, invalidOption, McpAuthError, parseServerUrl, type StoreKey } from '@mcpauth/core'
+import { invalidOption, McpAuthError, parseServerUrl, type StoreKey } from '@mcpauth/core'
 import { browserLogin, type DevicePrompt, deviceLogin, type OAuthOptions, oauthTokens, pasteLogin } from '@mcpauth/oauth'
 import { fileStore } from '@mcpauth/token-store'
 import { exitCodes, type Terminal } from '../terminal.ts'
-import { describe } from './status.ts'
+import { describe, loginCommand } from './status.ts'
 
 /** The options of `mcpauth login`. */
 export interface LoginFlags {
@@ -27,7 +27,7 @@ const lockWaitMs = 180_000
 /** Logs a person in. Where there is no person it says at once what to run where there is one: nothing is bound and nothing opened. */
 export async function login(url: string, flags: LoginFlags, terminal: Terminal): Promise<number> {
   const server = parseServerUrl(url)
-  if (!terminal.interactive && !flags.interactive) throw nobodyThere(server)
+  if (!terminal.interactive && !flags.interactive) throw nobodyThere(server, flags.profile)
   const store = fileStore()
   const tokens = oauthTokens(server, { ...identity(flags), ...patience(flags), ...way(flags, terminal), store })
   const key = keyOf(server, flags)
@@ -74,9 +74,9 @@ function patience({ timeout }: LoginFlags): OAuthOptions {
   return { loginTimeoutMs: timeout * 1000 }
 }
 
-function nobodyThere(server: URL): McpAuthError {
+function nobodyThere(server: URL, profile: string | undefined): McpAuthError {
   return new McpAuthError('MCPAUTH_LOGIN_REQUIRED', 'a login needs a person, and this is not a terminal', {
-    hint: `run in a terminal: mcpauth login ${commandUrl(server)} (or add --interactive when a person is watching)`
+    hint: `run in a terminal: ${loginCommand(server, profile)} (or add --interactive when a person is watching)`
   })
 }
 

@@ -1,4 +1,4 @@
-import { commandUrl, parseServerUrl } from '@mcpauth/core'
+import { commandUrl, commandWord, parseServerUrl } from '@mcpauth/core'
 import { type OAuthStatus, oauthTokens } from '@mcpauth/oauth'
 import { fileStore } from '@mcpauth/token-store'
 import { exitCodes, type Terminal } from '../terminal.ts'
@@ -13,7 +13,7 @@ export interface StatusFlags {
 export async function status(url: string | undefined, flags: StatusFlags, terminal: Terminal): Promise<number> {
   const known = url === undefined ? await all(flags) : [await one(parseServerUrl(url), flags.profile)]
   if (flags.json) terminal.answer(JSON.stringify(url === undefined ? known : known[0]))
-  else if (known.length === 0) terminal.answer('no logins on this machine; log in with: mcpauth login <url>')
+  else if (known.length === 0) terminal.answer(`no logins on this machine; log in with: ${loginCommand(undefined)}`)
   else for (const login of known) terminal.answer(describe(login))
   return url !== undefined && !known[0]?.loggedIn ? exitCodes.loginRequired : exitCodes.done
 }
@@ -30,10 +30,15 @@ async function all({ profile }: StatusFlags): Promise<OAuthStatus[]> {
   )
 }
 
+/** The command that logs in, as it can be run whether or not it is installed. */
+export function loginCommand(server: string | URL | undefined, profile?: string): string {
+  return `npx @mcpauth/cli login ${commandUrl(server)}${profile === undefined ? '' : ` --profile ${commandWord(profile, '<profile>')}`}`
+}
+
 /** One login in one line. */
 export function describe(login: OAuthStatus, nowMs: number = Date.now()): string {
   const who = login.profile === undefined ? login.server : `${login.server} (${login.profile})`
-  if (!login.loggedIn) return `${who}: not logged in; log in with: mcpauth login ${commandUrl(login.server)}`
+  if (!login.loggedIn) return `${who}: not logged in; log in with: ${loginCommand(login.server, login.profile)}`
   const facts = [
     login.issuer === undefined ? 'logged in' : `logged in through ${login.issuer}`,
     login.scope === undefined ? undefined : `for ${login.scope}`,

@@ -5,8 +5,11 @@ const now = Date.UTC(2026, 10, 20)
 const login = { server: 'https://mcp.example.com/mcp', loggedIn: true, canRefresh: true, generation: 3 }
 
 test.each([
-  [{ ...login, loggedIn: false }, 'not logged in; log in with: mcpauth login https://mcp.example.com/mcp'],
-  [{ ...login, server: 'https://mcp.example.com/;id', loggedIn: false }, 'not logged in; log in with: mcpauth login <url>'],
+  [{ ...login, loggedIn: false }, 'not logged in; log in with: npx @mcpauth/cli login https://mcp.example.com/mcp'],
+  [
+    { ...login, server: 'https://mcp.example.com/;id', profile: '$(id)', loggedIn: false },
+    'not logged in; log in with: npx @mcpauth/cli login <url> --profile <profile>'
+  ],
   [login, 'logged in, renewed by itself'],
   [
     { ...login, issuer: 'https://as.example.com', scope: 'mcp:read', expiresAt: new Date(now + 600_000) },
