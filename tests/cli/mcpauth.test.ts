@@ -211,6 +211,16 @@ test('a time limit that is none is refused by the name of its option', async () 
   }
 })
 
+test('a logout whose tokens the server did not revoke says so', async () => {
+  const { mcpauth } = await world()
+  const { mcp, as } = await servers()
+  expect((await mcpauth(['login', mcp.url.href, '--interactive']).ended).code).toBe(0)
+  as.fault('revocation', { kind: 'status', status: 503 })
+  const { code, stdout, stderr } = await mcpauth(['logout', mcp.url.href]).ended
+  expect({ code, stdout }).toEqual({ code: 0, stdout: `logged out of ${mcp.url.href}\n` })
+  expect(stderr).toBe(`warning: the tokens were forgotten here, but the server did not revoke them: ${mcp.url.href}\n`)
+})
+
 test('who reads the answer may leave early', async () => {
   const { mcpauth } = await world()
   const run = mcpauth(['status'])

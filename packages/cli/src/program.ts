@@ -4,6 +4,7 @@ import { type LoginFlags, login } from './commands/login.ts'
 import { logout } from './commands/logout.ts'
 import { type StatusFlags, status } from './commands/status.ts'
 import { exitCodes, processTerminal, report, type Terminal } from './terminal.ts'
+import { tellingWarnings } from './warnings.ts'
 
 /**
  * The command line.
@@ -14,7 +15,7 @@ import { exitCodes, processTerminal, report, type Terminal } from './terminal.ts
 export async function run(args: readonly string[], env: NodeJS.ProcessEnv, terminal: Terminal = processTerminal(env)): Promise<number> {
   let code: number = exitCodes.done
   const program = commandLine(terminal, (work, server) => async () => {
-    code = await work().catch((error: unknown) => report(error, terminal, server))
+    code = await tellingWarnings(terminal, work).catch((error: unknown) => report(error, terminal, server))
   })
   try {
     await program.parseAsync(args, { from: 'user' })
