@@ -24,7 +24,7 @@ const parts = Symbol.for('mcpauth.parts')
 
 /** The layers as a flat list, checked. */
 export function listOf(layers: Interceptor | readonly Interceptor[]): readonly Interceptor[] {
-  const list = typeof layers === 'function' ? [layers] : [...layers]
+  const list: readonly Interceptor[] = [layers].flat()
   list.forEach((entry, index) => {
     if (typeof entry !== 'function')
       throw invalidOption(`layers[${index}]`, 'is not an interceptor', 'pass what withOAuth(url), withBearer(url, …) and so on return')

@@ -167,6 +167,8 @@ describe('compose', () => {
 
   test('refuses what is no interceptor, and says which', () => {
     expect(() => compose([layerOf('headers', 'https://a.example'), {} as Interceptor])).toThrow(/layers\[1\]/)
+    for (const none of [undefined, null, {}, 'x'])
+      expect(() => compose(none as unknown as Interceptor)).toThrow(expect.objectContaining({ code: 'MCPAUTH_INVALID_OPTION' }))
   })
 })
 
