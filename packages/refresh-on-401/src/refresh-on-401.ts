@@ -108,10 +108,10 @@ function tokenPolicy(server: URL, tokens: TokenSource, schemes: readonly string[
         request: { method: target.method, url: target.url },
         headers: answer.headers
       }
-      if (!turn.spend(`${cause}:${sent?.generation ?? 'none'}`)) throw hopeless(refusal, 'again')
+      if (!turn.spend(`${cause}:${sent?.generation ?? 'none'}`)) throw hopeless(server, refusal, 'again')
       if (cause === 'token' && wasReplaced(tokens, sent)) return 'again'
       if (cause === 'token' && sent?.origin === 'granted' && !refusal.accepted)
-        throw hopeless(refusal, 'although it has just been issued for it')
+        throw hopeless(server, refusal, 'although it has just been issued for it')
       await tokens.renew(refusal, turn.waiter)
       return 'again'
     }
@@ -152,13 +152,13 @@ function challengesOf({ headers }: AnswerHead, schemes: readonly string[]): Refu
   return parseChallenges(headers['www-authenticate']).filter(({ scheme }) => schemes.includes(scheme))
 }
 
-function hopeless({ status, request, challenges }: Refusal, how: string): McpAuthError {
+function hopeless(server: URL, { status, request, challenges }: Refusal, how: string): McpAuthError {
   const reason = challenges.map(({ parameters }) => safeText(parameters.error_description ?? parameters.error)).find(Boolean)
   return new McpAuthError(
     'MCPAUTH_TOKEN_REFUSED',
     `${request.url.origin} answered ${status} to its token ${how}${reason ? `; it says: ${reason}` : ''}`,
     {
-      hint: `check what the server expects (audience, issuer, scope), then: npx @mcpauth/cli login ${commandUrl(request.url)}`
+      hint: `check what the server expects (audience, issuer, scope), then: npx @mcpauth/cli login ${commandUrl(server)}`
     }
   )
 }

@@ -185,6 +185,15 @@ describe('when a source is asked', () => {
     expect(tokens.refusals).toHaveLength(1)
   })
 
+  test('the command to run names the server that was logged in to, also when it refuses at another path', async () => {
+    const { url } = await serve(takes('never'))
+    await using fetch = authFetch(withRefreshOn401(url, source(bearer(1, 'granted')), { bind: 'origin' }))
+    await expect(fetch(new URL('/messages?session=1', url), { method: 'POST', body: '{}' })).rejects.toMatchObject({
+      code: 'MCPAUTH_TOKEN_REFUSED',
+      hint: expect.stringMatching(new RegExp(`login ${url.href}$`))
+    })
+  })
+
   test('a granted token that has worked and is refused later is renewed', async () => {
     let taken = 'token-1'
     const { url } = await serve((incoming, response) => takes(taken)(incoming, response))
