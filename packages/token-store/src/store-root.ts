@@ -63,10 +63,19 @@ function checkFolder(folder: string, stat: Stats | undefined, onWide: OnWideFold
   if ((stat.mode & stickyBit) !== 0 && (stat.mode & 0o022) !== 0)
     throw unsafe(folder, 'is shared by the users of this machine', 'name a folder of your own with MCPAUTH_AUTH_DIR')
   if (stat.uid === own) {
-    chmodSync(folder, 0o700)
+    tighten(folder)
     onWide(folder, stat.mode & 0o777)
   } else if ((stat.mode & 0o022) !== 0) {
     throw unsafe(folder, 'can be written by other users', 'name a folder of your own with MCPAUTH_AUTH_DIR')
+  }
+}
+
+/** Some file systems take no modes. */
+function tighten(folder: string): void {
+  try {
+    chmodSync(folder, 0o700)
+  } catch (error) {
+    throw unavailable(`making ${folder} private`, error)
   }
 }
 

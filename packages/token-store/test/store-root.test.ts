@@ -32,6 +32,13 @@ describe('T11: the folder of a file', () => {
     expect(onWide).not.toHaveBeenCalled()
   })
 
+  test.skipIf(process.platform !== 'linux')('T11: that cannot be tightened is an error that says so', () => {
+    // Nobody may change a mode in here, not even root.
+    expect(() => ensureFolderOf('/proc/self/fdinfo', '/proc/self/fdinfo/x.json', quiet)).toThrow(
+      expect.objectContaining({ code: 'MCPAUTH_STORE_UNAVAILABLE', message: 'making /proc/self/fdinfo private failed: EPERM' })
+    )
+  })
+
   test('T11: is tightened when others may do anything in it, the root and the one below', () => {
     const root = temporaryFolder()
     const below = join(root, 'clients')
