@@ -38,7 +38,7 @@ export function parseServerUrl(server: string | URL, options: { dangerouslyAllow
   if (url.hash) throw invalidOption('server', 'holds a fragment')
   if (url.protocol === 'http:' && !isLoopbackHost(url.hostname) && !options.dangerouslyAllowHttp) {
     throw new McpAuthError('MCPAUTH_INSECURE_URL', `${url.origin} is not https: a credential would travel in clear text`, {
-      hint: 'use https, or pass dangerouslyAllowHttp: true if the network is trusted to the last hop'
+      hint: 'use https (in code, if the network is trusted to the last hop: dangerouslyAllowHttp: true)'
     })
   }
   return url

@@ -27,7 +27,7 @@ export function checkPkce(server: AuthorizationServer, dangerouslyAllowMissing: 
   if (methods === undefined && dangerouslyAllowMissing) return
   if (Array.isArray(methods) && methods.includes('S256')) return
   throw new McpAuthError('MCPAUTH_PKCE_UNSUPPORTED', `${safeText(server.issuer)} does not say that it supports PKCE with S256`, {
-    hint: 'if its documentation says that it does, pass dangerouslyAllowMissingPkceMetadata: true'
+    hint: 'if its documentation says that it does, pass dangerouslyAllowMissingPkceMetadata: true (in code only)'
   })
 }
 

@@ -54,9 +54,11 @@ export function authorizationServerClient(network: () => Dispatch, guard: Pick<A
       const headers = { accept: 'application/json', 'mcp-protocol-version': '2025-11-25' }
       const response = await send(target, what, { method: 'GET', headers }, { deadlineMs: metadataDeadlineMs, signal })
       const next = redirectOf(response, target)
-      if (!next) return await documentOf(response, what)
+      if (!next) return await documentOf(response, `${what} of ${safeText(target.host)}`)
       if (hops === maxRedirects || next.protocol !== target.protocol) {
-        throw new OAuthResponseError(`${what} redirects too often or to another scheme`, { status: response.status })
+        throw new OAuthResponseError(`${what} of ${safeText(target.host)} redirects too often or to another scheme`, {
+          status: response.status
+        })
       }
       target = next
     }
@@ -97,6 +99,14 @@ export function retryAfterMs(response: Response, now: number = Date.now()): numb
   return Number.isFinite(ms) && ms >= 0 ? ms : undefined
 }
 
+/** Codes of a certificate whose issuer is not known here. */
+const unknownIssuer = [
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
+]
+
 /** Codes of failures before a single byte of the request can have reached the server. */
 const neverSent = new Set([
   'ECONNREFUSED',
@@ -108,10 +118,7 @@ const neverSent = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
   'ERR_TLS_CERT_ALTNAME_INVALID',
   'CERT_HAS_EXPIRED',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
+  ...unknownIssuer
 ])
 
 /** Whether a connection broke in such a way that the server may have acted on the request all the same. */
@@ -130,7 +137,12 @@ function exchange(dispatch: Dispatch, url: URL, what: string, request: OutgoingR
     const chunks: Uint8Array[] = []
 
     const timer = setTimeout(
-      () => stop(new McpAuthError('MCPAUTH_TIMEOUT', `${what} at ${safeText(url.host)} took longer than ${deadlineMs / 1000} s`)),
+      () =>
+        stop(
+          new McpAuthError('MCPAUTH_TIMEOUT', `${what} at ${safeText(url.host)} took longer than ${deadlineMs / 1000} s`, {
+            hint: tryAgain
+          })
+        ),
       deadlineMs
     )
     const onAbort = (): void => stop(givenUp(what, signal?.reason))
@@ -212,6 +224,8 @@ function responseOf(head: { status: number; headers: ReadonlyHeaders }, chunks: 
   return new Response(empty ? null : Buffer.concat(chunks), { status: head.status, headers })
 }
 
+const tryAgain = 'try again; nothing that was stored has been changed'
+
 /** Only the code of what undici threw is kept: nothing in it can hold a secret. */
 function networkError(what: string, url: URL, error: Error): McpAuthError {
   if (McpAuthError.is(error)) return error
@@ -219,7 +233,9 @@ function networkError(what: string, url: URL, error: Error): McpAuthError {
   if (own) return own
   const code = String((error as NodeJS.ErrnoException).code ?? error.name)
   return new McpAuthError('MCPAUTH_NETWORK', `${what}: no answer from ${safeText(url.host)} (${code})`, {
-    hint: 'check the network and try again; nothing that was stored has been changed',
+    hint: unknownIssuer.includes(code)
+      ? 'its certificate is not trusted here: start with NODE_EXTRA_CA_CERTS=<file of its authority>'
+      : `check the network and ${tryAgain}`,
     cause: Object.assign(new Error(code), { code })
   })
 }

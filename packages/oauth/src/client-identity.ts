@@ -91,7 +91,7 @@ async function register(settings: Settings, request: IdentityRequest): Promise<C
   if (server.registration_endpoint === undefined) {
     if (request.clientOptional) return { client_id: '', issuer: server.issuer }
     throw new McpAuthError('MCPAUTH_REGISTRATION_FAILED', `${safeText(server.issuer)} does not register clients by itself`, {
-      hint: 'register a client there by hand and give its id as client.clientId'
+      hint: 'register a client there by hand and give its id as client.clientId (--client-id of the command)'
     })
   }
   const description = { clientName: settings.clientName, redirectUri, grantTypes, scope }

@@ -110,7 +110,7 @@ function registrationFailed(server: AuthorizationServer, error: unknown): unknow
   // A server that cannot answer now has refused nothing.
   if (!(error instanceof OAuthResponseError) || error.status >= 500 || error.status === 429) return error
   return new McpAuthError('MCPAUTH_REGISTRATION_FAILED', `${safeText(server.issuer)} refused to register this client: ${error.message}`, {
-    hint: 'register a client by hand there and give its id as client.clientId',
+    hint: 'register a client by hand there and give its id as client.clientId (--client-id of the command)',
     cause: error
   })
 }

@@ -44,7 +44,7 @@ export function loginErrors({ server, key, store }: Pick<Settings, 'server' | 'k
       new McpAuthError('MCPAUTH_LOGIN_REQUIRED', `the token for ${server.host} cannot be renewed`, { hint: `run: ${command()}` }),
     notNeeded: () =>
       new McpAuthError('MCPAUTH_DISCOVERY_FAILED', `${server.host} did not ask for a login and names no authorization server`, {
-        hint: 'there is nothing to log in to: connect without'
+        hint: 'check the URL; if it is right, there is nothing to log in to: connect without'
       }),
     stepUpRequired: (wanted, fact) => {
       const scope = safeText(wanted)

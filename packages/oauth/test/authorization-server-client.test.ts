@@ -227,7 +227,12 @@ test.each([
     handler.onResponseStart(controller(), status, retryAfter === undefined ? {} : { 'retry-after': retryAfter }, '')
     handler.onResponseEnd(controller(), {})
   })
-  await expect(client.readMetadata(as, 'the metadata')).rejects.toMatchObject({ code: 'MCPAUTH_OAUTH_RESPONSE', status, retryAfterMs })
+  await expect(client.readMetadata(as, 'the metadata')).rejects.toMatchObject({
+    code: 'MCPAUTH_OAUTH_RESPONSE',
+    message: `the metadata of ${as.host} cannot be read: status ${status}`,
+    status,
+    retryAfterMs
+  })
 })
 
 test('N1: metadata is asked for with GET, as JSON, with the revision of the protocol, and on a connection that is not kept', async () => {
@@ -387,6 +392,14 @@ test.each<[string, Error, string]>([
     expect(caught).toMatchObject({ code })
     if (code === 'MCPAUTH_NETWORK') expect((caught as Error).cause).toMatchObject({ message: 'ECONNRESET', code: 'ECONNRESET' })
   }
+})
+
+test.each([
+  ['SELF_SIGNED_CERT_IN_CHAIN', /NODE_EXTRA_CA_CERTS/],
+  ['ECONNREFUSED', /^check the network/]
+])('after %s the hint is %s', async (code, hint) => {
+  const client = over((handler) => handler.onResponseError(controller(), Object.assign(new Error('y'), { code })))
+  await expect(client.send(as, 'x', post)).rejects.toMatchObject({ code: 'MCPAUTH_NETWORK', hint: expect.stringMatching(hint) })
 })
 
 test('rule 7: only an error of the network may have arrived, unless its code says that no connection was made', () => {
