@@ -15,10 +15,12 @@ import { withRefreshOn401 } from '@mcpauth/refresh-on-401'
 import { withSignature, withWebBotAuth } from '@mcpauth/rfc9421-signer'
 import { withSigV4 } from '@mcpauth/sigv4'
 import { fileStore, memoryStore } from '@mcpauth/token-store'
+import { keyringStore } from '@mcpauth/token-store-keyring'
+import { postgresStore } from '@mcpauth/token-store-postgres'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 
-const everything = [browserLogin, oauthTokens, withMtls, withRefreshOn401, withSignature, withWebBotAuth, withSigV4, fileStore, memoryStore]
-for (const factory of everything) assert.equal(typeof factory, 'function')
+const layers = [browserLogin, oauthTokens, withMtls, withRefreshOn401, withSignature, withWebBotAuth, withSigV4]
+for (const factory of [...layers, fileStore, memoryStore, keyringStore, postgresStore]) assert.equal(typeof factory, 'function')
 
 const server = createServer((request, response) => {
   if (request.url !== '/token') return response.end(JSON.stringify(request.headers))
