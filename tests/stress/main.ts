@@ -56,11 +56,16 @@ const { values, positionals } = parseArgs({
 
 if (values.help) {
   console.log(usage)
-} else if (values.store !== 'file' && values.store !== 'postgres') {
+} else if ((values.store !== 'file' && values.store !== 'postgres') || positionals.some(isUnknown)) {
   console.error(usage)
   process.exitCode = 2
 } else {
   process.exitCode = (await runAll()) ? 0 : 1
+}
+
+/** A mistyped goal must not pass. */
+function isUnknown(wanted: string): boolean {
+  return !goals.some(({ name }) => name === wanted)
 }
 
 async function runAll(): Promise<boolean> {
