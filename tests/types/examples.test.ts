@@ -21,6 +21,16 @@ function examples(): Array<{ from: string; code: string }> {
   ]
 }
 
+/** What a program installs by itself, since it is an MCP client. */
+const ownOfTheProgram = /^(node:|@modelcontextprotocol\/)/
+
+test.each(['README.md', ...globSync('packages/*/README.md', { cwd: root })])('%s installs what its examples import', (file) => {
+  const page = readFileSync(join(root, file), 'utf8')
+  const installed = [...page.matchAll(/^npm install (.*)$/gm)].flatMap(([, names]) => (names as string).split(' '))
+  const imported = [...page.matchAll(/^import .* from '(.*)'$/gm)].map(([, name]) => name as string)
+  expect(imported.filter((name) => !ownOfTheProgram.test(name) && !installed.includes(name))).toEqual([])
+})
+
 test('every example of a README and of a doc comment compiles', () => {
   const all = examples()
   expect(all.length).toBeGreaterThan(20)
