@@ -28,7 +28,7 @@ export function loginErrors({ server, key, store }: Pick<Settings, 'server' | 'k
         'MCPAUTH_LOGIN_REQUIRED',
         `${server.host} needs a login, and there is no usable token${why ? ` (${why.message})` : ''}`,
         {
-          hint: `run: ${command()} (in code: pass login: browserLogin())`,
+          hint: `run: ${command()} (in code, or with a store of your own: pass login: browserLogin())`,
           cause: why
         }
       ),
