@@ -6,10 +6,6 @@ const login = { server: 'https://mcp.example.com/mcp', loggedIn: true, canRefres
 
 test.each([
   [{ ...login, loggedIn: false }, 'not logged in; log in with: npx @mcpauth/cli login https://mcp.example.com/mcp'],
-  [
-    { ...login, server: 'https://mcp.example.com/;id', profile: '$(id)', loggedIn: false },
-    'not logged in; log in with: npx @mcpauth/cli login <url> --profile <profile>'
-  ],
   [login, 'logged in, renewed by itself'],
   [
     { ...login, issuer: 'https://as.example.com', scope: 'mcp:read', expiresAt: new Date(now + 600_000) },
@@ -25,4 +21,9 @@ test.each([
 
 test('a profile is named beside its server', () => {
   expect(line({ ...login, profile: 'work', loggedIn: false }, now)).toMatch(/^https:\/\/mcp\.example\.com\/mcp \(work\): /)
+})
+
+test('T14: what a shell would run is in no command to paste', () => {
+  const odd = { ...login, server: 'https://mcp.example.com/;id', profile: '$(id)', loggedIn: false }
+  expect(line(odd, now)).toMatch(/log in with: npx @mcpauth\/cli login <url> --profile <profile>$/)
 })
