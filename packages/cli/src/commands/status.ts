@@ -47,11 +47,13 @@ export function describe(login: OAuthStatus, nowMs: number = Date.now()): string
   return `${who}: ${facts.filter((fact) => fact !== undefined).join(', ')}`
 }
 
-function lifetime({ expiresAt, canRefresh }: OAuthStatus, nowMs: number): string | undefined {
+function lifetime({ expiresAt, canRefresh, server, profile }: OAuthStatus, nowMs: number): string | undefined {
   if (expiresAt === undefined) return canRefresh ? 'renewed by itself' : undefined
   const minutes = Math.round((expiresAt.getTime() - nowMs) / 60_000)
   if (canRefresh) return minutes > 0 ? `token good for ${span(minutes)}, then renewed by itself` : 'token renewed at the next request'
-  return minutes > 0 ? `token good for ${span(minutes)}, then log in again` : 'token expired: log in again'
+  return minutes > 0
+    ? `token good for ${span(minutes)}, then log in again`
+    : `token expired; log in again with: ${loginCommand(server, profile)}`
 }
 
 function span(minutes: number): string {

@@ -12,7 +12,10 @@ test.each([
     'logged in through https://as.example.com, for mcp:read, token good for 10 min, then renewed by itself'
   ],
   [{ ...login, expiresAt: new Date(now - 1) }, 'logged in, token renewed at the next request'],
-  [{ ...login, canRefresh: false, expiresAt: new Date(now - 1) }, 'logged in, token expired: log in again'],
+  [
+    { ...login, canRefresh: false, expiresAt: new Date(now - 1) },
+    'logged in, token expired; log in again with: npx @mcpauth/cli login https://mcp.example.com/mcp'
+  ],
   [{ ...login, canRefresh: false, expiresAt: new Date(now + 5 * 3_600_000) }, 'logged in, token good for 5 h, then log in again'],
   [{ ...login, canRefresh: false, expiresAt: new Date(now + 30 * 86_400_000) }, 'logged in, token good for 30 days, then log in again']
 ])('%j is told as one line', (status, told) => {
