@@ -63,7 +63,7 @@ export interface VerifiedSignature {
 }
 
 /**
- * Verifies one signature of a request or a response (RFC 9421 §3.2): for servers, for tests, for the doctor. Of several signatures the first that holds counts.
+ * Verifies one signature of a request or a response (RFC 9421 §3.2): for servers and for tests. Of several signatures the first that holds counts.
  *
  * Times are checked by the caller's clock, the algorithm is the key's and never the message's, and a nonce is spent only when everything else holds.
  * An `ed25519` key of a directory needs no `alg`, an RSA key without one is taken for rsa-pss-sha512.
