@@ -301,6 +301,21 @@ test('T19: two logins at once, in two processes: one browser tab, and both have 
   expect(as.issuedTokens).toBe(1)
 })
 
+test('a login that waits for the one in another terminal says so', async () => {
+  const { mcpauth, folder } = await world()
+  const { mcp } = await servers()
+  const tabs = join(folder, 'tabs')
+  await mkdir(tabs)
+  const env = { TABS: tabs, BROWSER: `${process.execPath} ${resolve('tests/cli/recording-browser.ts')}` }
+  const first = mcpauth(['login', mcp.url.href, '--interactive'], { env })
+  const [, address] = await first.says(/^ {2}(http\S+)$/m)
+  const second = mcpauth(['login', mcp.url.href, '--interactive'], { env })
+  await second.says(/another login to it/)
+  await approve(address as string)
+  expect((await second.ended).stdout).toBe((await first.ended).stdout)
+  expect(first.written().stderr).not.toContain('another login')
+})
+
 test('a registered client logs in with its id, its fixed port, and its secret from the environment or a file', async () => {
   const { mcpauth, folder } = await world()
   const port = await freePort()

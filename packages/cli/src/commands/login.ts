@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { invalidOption, McpAuthError, parseServerUrl, type StoreKey } from '@mcpauth/core'
 import { browserLogin, type DevicePrompt, deviceLogin, type OAuthOptions, oauthTokens, pasteLogin } from '@mcpauth/oauth'
 import { fileStore } from '@mcpauth/token-store'
@@ -31,9 +32,11 @@ export async function login(url: string, flags: LoginFlags, terminal: Terminal):
   const store = fileStore()
   const tokens = oauthTokens(server, { ...identity(flags), ...patience(flags), ...way(flags, terminal), store })
   const key = keyOf(server, flags)
-  // A program goes on in memory where nothing can be written; this one ends, and a person would have been asked for nothing.
-  await store.transact(key, (held) => held.read(), { deadlineMs: lockWaitMs })
-  await tokens.login({ ...(flags.newRegistration ? { newRegistration: true } : {}) })
+  await tellingDelay(terminal, async () => {
+    // A program goes on in memory where nothing can be written; this one ends, and a person would have been asked for nothing.
+    await store.transact(key, (held) => held.read(), { deadlineMs: lockWaitMs })
+    await tokens.login({ ...(flags.newRegistration ? { newRegistration: true } : {}) })
+  })
   const status = await tokens.status()
   if ((await store.read(key))?.generation !== status.generation) throw notKept(store.root)
   terminal.answer(describe(status))
@@ -48,6 +51,22 @@ function notKept(root: string | undefined): McpAuthError {
   return new McpAuthError('MCPAUTH_STORE_UNAVAILABLE', `the login worked, but its tokens could not be written to ${root}`, {
     hint: 'free some space there, or name another folder with MCPAUTH_AUTH_DIR, then log in again'
   })
+}
+
+/** How long nothing may happen without a word, in milliseconds. */
+const silenceMs = 3_000
+
+/** Says what a login waits for when it does not begin: of several at once one asks, and the others wait minutes for it. */
+async function tellingDelay(terminal: Terminal, work: () => Promise<unknown>): Promise<void> {
+  const timer = setTimeout(() => terminal.tell('Waiting for the server, or for another login to it in another terminal …'), silenceMs)
+  const begun = (): void => clearTimeout(timer)
+  subscribe('mcpauth:login:started', begun)
+  try {
+    await work()
+  } finally {
+    begun()
+    unsubscribe('mcpauth:login:started', begun)
+  }
 }
 
 function identity({ scope, profile, clientId, clientSecretEnv, clientSecretFile }: LoginFlags): OAuthOptions {
