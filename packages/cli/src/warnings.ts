@@ -28,7 +28,7 @@ export async function tellingWarnings<T>(terminal: Terminal, work: () => Promise
 }
 
 function tellWarning({ what, problem, reason, path, file, server, root, hint }: Warning, terminal: Terminal): void {
-  const facts = [what ?? problem ?? reason, path ?? file ?? server ?? root]
+  const facts = [what ?? problem?.replaceAll('-', ' ') ?? reason, path ?? file ?? server ?? root]
   terminal.tell(`warning: ${facts.filter((fact) => fact !== undefined).join(': ')}`)
   if (hint !== undefined) terminal.tell(`  next: ${hint}`)
 }
