@@ -38,7 +38,7 @@ export async function login(url: string, flags: LoginFlags, terminal: Terminal):
     await tokens.login({ ...(flags.newRegistration ? { newRegistration: true } : {}) })
   })
   const status = await tokens.status()
-  if ((await store.read(key))?.generation !== status.generation) throw notKept(store.root)
+  if (((await store.read(key))?.generation ?? 0) < (status.generation ?? 0)) throw notKept(store.root)
   terminal.answer(describe(status))
   return exitCodes.done
 }
