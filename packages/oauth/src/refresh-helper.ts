@@ -12,7 +12,7 @@ import { roadNetwork } from './road-network.ts'
 // The process behind `refreshIsolation: 'process'`: one order on standard input, one refresh, one answer on standard output.
 // An order that was cut off, because whoever gave it was killed, is no order.
 
-async function carryOut({ server, root, stale, offsetMs, options, secrets }: HelperOrder): Promise<HelperAnswer> {
+async function carryOut({ server, root, stale, offsetMs, insistMs, options, secrets }: HelperOrder): Promise<HelperAnswer> {
   const { clientSecret, privateKey } = secrets
   const client = options.client && {
     ...options.client,
@@ -28,12 +28,24 @@ async function carryOut({ server, root, stale, offsetMs, options, secrets }: Hel
     stale,
     now,
     lockWaitMs: settings.lockWaitMs,
+    insistMs,
     unsaved: () => undefined,
     mayRefresh: refreshing.isOurs,
     send: refreshing.send
   })
+  if (outcome.kind === 'refreshed' && !outcome.saved) return { kind: 'failed', error: describe(notKept(root)) }
   if (outcome.kind !== 'impossible') return { kind: outcome.kind }
   return { kind: 'impossible', why: outcome.why, ...(outcome.error ? { error: describe(outcome.error) } : {}) }
+}
+
+function notKept(root: string): McpAuthError {
+  return new McpAuthError(
+    'MCPAUTH_STORE_UNAVAILABLE',
+    `the refreshed token could not be written to ${root}, and is lost with the helper process`,
+    {
+      hint: 'free some space there, or correct the permissions, then log in again'
+    }
+  )
 }
 
 function describe(error: unknown): HelperError {

@@ -16,6 +16,8 @@ export interface HelperOrder {
   stale: RefreshTask['stale']
   /** The clock's distance from the real one, in milliseconds; 0 outside tests. */
   offsetMs: number
+  /** How long it tries to write what it got, in milliseconds: it has nowhere else to keep it. */
+  insistMs: number
   options: OAuthOptions & { client?: ClientOptions }
   secrets: { clientSecret?: string; privateKey?: string }
 }
@@ -48,6 +50,7 @@ const writable = [
 
 /** How long a refresh may take once it has the lock, in milliseconds: a discovery (30 s) and a request (60 s) that is made twice, and some. */
 const refreshMs = 180_000
+const insistMs = 60_000
 
 /**
  * A refresh that survives this process: a detached helper takes the record's lock, asks and writes. A process that is killed between the
@@ -84,7 +87,7 @@ async function refreshAsGuard(task: RefreshTask, settings: Settings, root: strin
   if (record && isUsable(record, task)) return { kind: 'adopted', record }
   if (!record?.refresh_token) return { kind: 'impossible', why: 'no-refresh-token', record }
   if (!(await task.mayRefresh(record))) return { kind: 'impossible', why: 'moved', record }
-  const answer = await runHelper(await orderOf(task, settings, root), settings.lockWaitMs + refreshMs, guard)
+  const answer = await runHelper(await orderOf(task, settings, root), settings.lockWaitMs + refreshMs + insistMs, guard)
   if (answer.kind === 'failed') throw errorOf(answer.error)
   const now = await task.store.read(task.key)
   if (answer.kind === 'impossible') {
@@ -98,7 +101,7 @@ async function refreshAsGuard(task: RefreshTask, settings: Settings, root: strin
 async function orderOf({ stale, now }: RefreshTask, settings: Settings, root: string): Promise<HelperOrder> {
   // What is undefined is not written down.
   const options: OAuthOptions = Object.fromEntries(writable.map((name) => [name, settings[name]]))
-  const order: HelperOrder = { server: settings.server.href, root, stale, offsetMs: now() - Date.now(), options, secrets: {} }
+  const order: HelperOrder = { server: settings.server.href, root, stale, offsetMs: now() - Date.now(), insistMs, options, secrets: {} }
   const { client, env } = settings
   if (!client) return order
   const { clientSecret, privateKey, ...rest } = client

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { type AccessToken, McpAuthError, publish, type StoreKey, type TokenRecord, type TokenStore } from '@mcpauth/core'
 import { hasTokens, refreshedRecord } from './access-token.ts'
 import { adoptWhileWaiting } from './adopt-while-waiting.ts'
@@ -16,6 +16,8 @@ export interface RefreshTask {
   now: () => number
   /** How long the lock is waited for, in milliseconds. @default long enough for a discovery (30 s) and a refresh (60 s) that is made twice */
   lockWaitMs?: number
+  /** How long a write that fails is tried again under the lock, in milliseconds. @default 0: it goes on in memory */
+  insistMs?: number
   /** A record that could not be written and is newer than what the store has. */
   unsaved: () => TokenRecord | undefined
   /** Whether the record's refresh token may still be sent; false means that the resource has moved to another authorization server. */
@@ -36,6 +38,7 @@ export type RefreshOutcome =
     }
 
 const defaultLockWaitMs = 180_000
+const insistPauseMs = 250
 
 /**
  * Lock → read again → ask → write → release (docs/architecture.md, "One refresh, whatever happens"). Many processes share one refresh token, and a server that
@@ -99,7 +102,7 @@ async function refreshLocked(task: RefreshTask, waiter: AbortSignal, started: ()
         if (now?.refresh_token !== undefined && now.refresh_token !== refreshToken && (now.generation ?? 0) >= (next.generation ?? 0)) {
           return { kind: 'adopted', record: now }
         }
-        return { kind: 'refreshed', record: next, saved: await written(() => held.write(next)) }
+        return { kind: 'refreshed', record: next, saved: await written(() => held.write(next), task.insistMs ?? 0) }
       }
     },
     { deadlineMs: task.lockWaitMs ?? defaultLockWaitMs, waiter }
@@ -132,13 +135,18 @@ async function sendOnceMoreWhenDropped(send: () => Promise<TokenResponse>): Prom
   }
 }
 
-async function written(write: () => Promise<void>): Promise<boolean> {
+async function written(write: () => Promise<void>, insistMs: number): Promise<boolean> {
+  const until = performance.now() + insistMs
   for (let attempt = 1; ; attempt += 1) {
     try {
       await write()
       return true
     } catch (error) {
       if (attempt < 3) continue
+      if (performance.now() < until) {
+        await sleep(insistPauseMs)
+        continue
+      }
       const code = McpAuthError.is(error) ? error.code : (error as NodeJS.ErrnoException).code
       publish('mcpauth:store:warning', { what: 'a refreshed token could not be written and is kept in memory', code })
       return false

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable, Writable } from 'node:stream'
@@ -35,6 +36,7 @@ async function runProgram(order: string, stdout: Writable = new PassThrough()): 
 }
 
 interface World extends AsyncDisposable {
+  root: string
   as: SmallAuthorizationServer
   stored(): Promise<TokenRecord | undefined>
   hold(work: () => Promise<void>): Promise<void>
@@ -66,9 +68,10 @@ async function world(more: Partial<TokenRecord> = {}): Promise<World> {
   const order: World['order'] = (changed) => {
     const stale = { value: 'the-old-access-token' }
     const options = { client: { clientId: 'mine', tokenEndpointAuthMethod: 'client_secret_post' as const } }
-    return JSON.stringify({ server, root, stale, offsetMs: 0, options, secrets: { clientSecret: 'the-sécret' }, ...changed })
+    return JSON.stringify({ server, root, stale, offsetMs: 0, insistMs: 50, options, secrets: { clientSecret: 'the-sécret' }, ...changed })
   }
   return {
+    root,
     as,
     order,
     stored: () => store.read(key),
@@ -163,6 +166,59 @@ describe('asks nobody', () => {
       error: { code: 'MCPAUTH_LOCK_TIMEOUT', message: expect.stringContaining(server), hint: expect.any(String) }
     })
     expect(scene.as.seen).toEqual([])
+  })
+})
+
+describe('rule 5: what cannot be written', () => {
+  /** The server's answer is on its way when a file stands in the place of the folder. */
+  function inTheWay({ as, root }: World): { clear: () => void } {
+    const away = `${root}.away`
+    const answer = { access_token: 'access-2', refresh_token: 'refresh-2', token_type: 'bearer' }
+    const clear = (): void => {
+      rmSync(root, { force: true })
+      renameSync(away, root)
+    }
+    as.overrides.set('/token', () => {
+      renameSync(root, away)
+      writeFileSync(root, '')
+      return { body: answer }
+    })
+    return { clear }
+  }
+
+  test('T8: is written as soon as it can be', async () => {
+    await using scene = await world()
+    const { clear } = inTheWay(scene)
+    let failures = 0
+    const listener = (): void => {
+      failures += 1
+      if (failures === 4) clear()
+    }
+    subscribe('mcpauth:store:warning', listener)
+    onTestFinished(() => void unsubscribe('mcpauth:store:warning', listener))
+    expect(await scene.carryOut({ insistMs: 60_000 })).toEqual({ kind: 'refreshed' })
+    expect(await scene.stored()).toMatchObject({ access_token: 'access-2', generation: 2 })
+  })
+
+  test('T8: is an error in the end, and not a refresh', async () => {
+    await using scene = await world()
+    const { clear } = inTheWay(scene)
+    const answer = await scene.carryOut()
+    clear()
+    expect(answer).toEqual({
+      kind: 'failed',
+      error: { code: 'MCPAUTH_STORE_UNAVAILABLE', message: expect.stringContaining(scene.root), hint: expect.stringContaining('log in') }
+    })
+  })
+
+  test('T8: because its folder was deleted is written into a new one', async () => {
+    await using scene = await world()
+    scene.as.overrides.set('/token', () => {
+      rmSync(scene.root, { recursive: true })
+      return { body: { access_token: 'access-2', refresh_token: 'refresh-2', token_type: 'bearer' } }
+    })
+    expect(await scene.carryOut()).toEqual({ kind: 'refreshed' })
+    expect(await scene.stored()).toMatchObject({ access_token: 'access-2', generation: 2 })
   })
 })
 

@@ -107,7 +107,8 @@ test('T22: a helper gets its order and its secrets on standard input, and nothin
   expect(order).toEqual({
     server,
     root,
-    stale: { value: 'the-old-access-token' },
+      stale: { value: 'the-old-access-token' },
+      insistMs: 60_000,
     options: {
       lockWaitMs: 180_000,
       profile: 'work',
@@ -318,7 +319,7 @@ test('T8: an own helper that never ends is an error in the end, is left alone, a
   onTestFinished(() => void vi.useRealTimers())
   const error = refresh().catch((reason: unknown) => reason)
   while (!existsSync(pid) || readFileSync(pid).length === 0) await new Promise(setImmediate)
-  await vi.advanceTimersByTimeAsync(180_099)
+  await vi.advanceTimersByTimeAsync(240_099)
   const pending = Symbol('pending')
   expect(await Promise.race([error, Promise.resolve(pending)])).toBe(pending)
   await vi.advanceTimersByTimeAsync(1)

@@ -142,15 +142,28 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
   async function replace(path: string, bytes: Uint8Array): Promise<void> {
     try {
       // A lock of ours has just looked at the folder.
-      if (options.lock && root !== undefined)
-        ensureFolderOf(root, path, (folder, mode) => warnOnce('wide-mode', folder, { mode: mode.toString(8), tightened: true }))
-      if (probe.replaceFile) await probe.replaceFile(path, bytes)
-      else await replacePrivateFile(path, bytes, probe.at)
+      if (options.lock) lookAtFolderOf(path)
+      await put(path, bytes).catch(async (error) => {
+        if (systemCode((error as McpAuthError).cause) !== 'ENOENT') throw error
+        // Somebody has deleted the folder meanwhile; a refreshed token exists nowhere else.
+        lookAtFolderOf(path)
+        await put(path, bytes)
+      })
     } catch (error) {
       const failure = unavailable(`writing ${path}`, error)
       publish('mcpauth:store:warning', { problem: 'write-failed', path, code: systemCode(failure.cause), hint: failure.hint })
       throw failure
     }
+  }
+
+  function lookAtFolderOf(path: string): void {
+    if (root === undefined) return
+    ensureFolderOf(root, path, (folder, mode) => warnOnce('wide-mode', folder, { mode: mode.toString(8), tightened: true }))
+  }
+
+  async function put(path: string, bytes: Uint8Array): Promise<void> {
+    if (probe.replaceFile) await probe.replaceFile(path, bytes)
+    else await replacePrivateFile(path, bytes, probe.at)
   }
 
   function setAside(path: string, reason: string): void {

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { HeldRecord, StoreKey, TransactOptions } from '@mcpauth/core'
 import { describe, expect, test } from 'vitest'
@@ -175,6 +175,22 @@ test('T8: a failed write is a typed error, and an event with its code', async ()
     message: `writing ${path} failed: ENOSPC`
   })
   expect(warnings).toEqual([{ problem: 'write-failed', path, code: 'ENOSPC', hint: expect.stringContaining('disk is full') }])
+})
+
+test('T8: a folder that is deleted while its lock is held is made again, and as private: a refreshed token exists nowhere else', async () => {
+  const root = join(temporaryFolder(), 'made')
+  const store = fileStore({ root })
+  await store.transact(
+    key,
+    async (held) => {
+      rmSync(root, { recursive: true })
+      expect(held.lost.aborted).toBe(true)
+      await held.write({ access_token: 'kept' })
+    },
+    options
+  )
+  expect(await store.read(key)).toMatchObject({ access_token: 'kept' })
+  expect(lstatSync(root).mode & 0o777).toBe(0o700)
 })
 
 test('T8: the steps of a write are those of a private file', async () => {
