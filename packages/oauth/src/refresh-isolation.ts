@@ -87,7 +87,8 @@ async function refreshAsGuard(task: RefreshTask, settings: Settings, root: strin
   if (record && isUsable(record, task)) return { kind: 'adopted', record }
   if (!record?.refresh_token) return { kind: 'impossible', why: 'no-refresh-token', record }
   if (!(await task.mayRefresh(record))) return { kind: 'impossible', why: 'moved', record }
-  const answer = await runHelper(await orderOf(task, settings, root), settings.lockWaitMs + refreshMs + insistMs, guard)
+  const order = await orderOf(task, settings, root)
+  const answer = await runHelper(order, settings.lockWaitMs + refreshMs + insistMs, guard).catch(adoptedOr)
   if (answer.kind === 'failed') throw errorOf(answer.error)
   const now = await task.store.read(task.key)
   if (answer.kind === 'impossible') {
@@ -96,6 +97,13 @@ async function refreshAsGuard(task: RefreshTask, settings: Settings, root: strin
   }
   if (!now) return { kind: 'impossible', why: 'no-refresh-token', record: now }
   return answer.kind === 'adopted' ? { kind: 'adopted', record: now } : { kind: 'refreshed', record: now, saved: true }
+
+  /** A helper that is told to end finishes its write first, and then says nothing. */
+  async function adoptedOr(error: unknown): Promise<HelperAnswer> {
+    const there = await task.store.read(task.key)
+    if (!there || !isUsable(there, task)) throw error
+    return { kind: 'adopted' }
+  }
 }
 
 async function orderOf({ stale, now }: RefreshTask, settings: Settings, root: string): Promise<HelperOrder> {
@@ -139,11 +147,11 @@ async function runHelper(order: HelperOrder, limitMs: number, guard: SpawnGuard)
       clearTimeout(limit)
       reject(noHelper(error.code))
     })
-    helper.once('close', (code) => {
+    helper.once('close', (code, signal) => {
       clearTimeout(limit)
       const answer = parseAnswer(said)
       if (answer) resolve(answer)
-      else reject(noHelper(`exit ${code}`))
+      else reject(noHelper(signal ?? `exit ${code}`))
     })
     // It may have ended before it read: then the answer says so.
     helper.stdin?.on('error', () => undefined)

@@ -204,15 +204,25 @@ test.each<[HelperAnswer, Record<string, unknown>]>([
 })
 
 test.each([
-  ['says nothing', '', 'true'],
-  ['says something else', 'node: bad option', 'true'],
-  ['is killed before it answers', '{"kind":"refreshed"}', 'kill -9 $$']
-])('a helper that %s is an error that says how it ended, and the next one may start', async (_name, answer, work) => {
+  ['says nothing', '', 'true', 'exit 0'],
+  ['says something else', 'node: bad option', 'true', 'exit 0'],
+  ['is killed before it answers', '{"kind":"refreshed"}', 'kill -9 $$', 'SIGKILL']
+])('a helper that %s is an error that says how it ended, and the next one may start', async (_name, answer, work, end) => {
   helperThat(answer, work)
   const { refresh } = await stored(held)
-  const error = { code: 'MCPAUTH_STORE_UNAVAILABLE', message: expect.stringContaining('exit') }
+  const error = { code: 'MCPAUTH_STORE_UNAVAILABLE', message: expect.stringContaining(`(${end})`) }
   await expect(refresh()).rejects.toMatchObject(error)
   await expect(refresh()).rejects.toMatchObject(error)
+})
+
+test('T8: a helper that a signal ends once it has written has done its work', async () => {
+  const there = folder()
+  helperThat('', `until [ -e ${there}/written ]; do sleep 0.01; done; kill -TERM $$`)
+  const { refresh, write } = await stored(held)
+  const outcome = refresh()
+  await write({ ...held, access_token: 'newer', generation: 2 })
+  writeFileSync(join(there, 'written'), '')
+  expect(await outcome).toMatchObject({ kind: 'adopted', record: { access_token: 'newer' } })
 })
 
 test('T8: a helper has a process group of its own: what ends this process’s group, such as Ctrl-C, does not end it', async () => {
