@@ -1,9 +1,10 @@
 // 100,000 agents on 1,000 hosts, one PostgreSQL: how many refreshes a second, how many connections, how busy. node bench/src/postgres-fleet.ts [--seed N]
-// The same seed gives the same figures. The costs are those that `./dev bench postgres` measured; pass others with --look-us and --refresh-us.
+// The same seed gives the same figures. The costs are those that `./dev bench postgres` measured; pass others with --read-us, --look-us and --refresh-us.
 import { parseArgs } from 'node:util'
 
 interface Costs {
-  /** Milliseconds of database work. */
+  /** Milliseconds of database work: a read, a look under the row's lock, a refresh. */
+  read: number
   look: number
   refresh: number
 }
@@ -27,11 +28,16 @@ const hoursSimulated = 3
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
+    'read-us': { type: 'string', default: '820' },
     'look-us': { type: 'string', default: '1500' },
     'refresh-us': { type: 'string', default: '4700' }
   }
 })
-const costs: Costs = { look: Number(values['look-us']) / 1000, refresh: Number(values['refresh-us']) / 1000 }
+const costs: Costs = {
+  read: Number(values['read-us']) / 1000,
+  look: Number(values['look-us']) / 1000,
+  refresh: Number(values['refresh-us']) / 1000
+}
 
 const fleets: readonly Fleet[] = [
   {
@@ -51,7 +57,7 @@ console.log(
   `tokens live ${lifetimeSeconds} s and are refreshed ${aheadSeconds} s ahead; an agent sends every ${meanPauseSeconds} s on average; the authorization server takes 80 ms in the median, 600 ms in 1 of 100`
 )
 console.log(
-  `a refresh costs the database ${costs.refresh} ms, a look at a row that was refreshed already ${costs.look} ms; ${hoursSimulated} h; seed ${values.seed}\n`
+  `a refresh costs the database ${costs.refresh} ms, a read ${costs.read} ms, a look under the lock ${costs.look} ms; ${hoursSimulated} h; seed ${values.seed}\n`
 )
 for (const fleet of fleets) report(fleet, simulate(fleet, costs, randomFrom(Number(values.seed))))
 
@@ -60,27 +66,33 @@ type Change = [atMs: number, by: 1 | -1]
 
 interface Load {
   refreshes: number
-  looks: number
+  reads: number
   peakRefreshesPerSecond: number
-  peakLooksPerSecond: number
-  /** Connections in a transaction at once. */
+  peakReadsPerSecond: number
+  /** Those who waited for the lock, and had it. */
+  looks: number
+  /** Connections in use at once. */
   peakConnections: number
   /** The same on the busiest host: what a pool there needs. */
   peakConnectionsOfHost: number
   /** Seconds of database work in the busiest second. */
   peakBusy: number
-  /** Longest wait for a row, in milliseconds. */
+  /** From an agent's request to its new token, in milliseconds. */
   longestWaitMs: number
 }
 
-/** Each login's refresh is the first request after its time has come; every other agent of that login takes a look at its own next request. */
-function simulate({ agents, hosts, logins, startSpreadSeconds }: Fleet, { look, refresh }: Costs, random: () => number): Load {
+/**
+ * Each login's refresh is the first request after its time has come. Every other agent of that login reads the record at its own next request: most find the new token.
+ * Who comes while the refresh is on its way stands in line for the lock, reads again and again, and leaves with the token or when its turn has come.
+ */
+function simulate({ agents, hosts, logins, startSpreadSeconds }: Fleet, { read, look, refresh }: Costs, random: () => number): Load {
   const members = agents / logins
   const seconds = hoursSimulated * 3_600
   const refreshesIn = new Uint32Array(seconds + 60)
+  const readsIn = new Uint32Array(seconds + 60)
   const looksIn = new Uint32Array(seconds + 60)
   const changesOf = Array.from({ length: hosts }, (): Change[] => [])
-  let [refreshes, looks, longestWaitMs] = [0, 0, 0]
+  let longestWaitMs = 0
   for (let login = 0; login < logins; login += 1) {
     let issuedAt = random() * startSpreadSeconds
     for (;;) {
@@ -88,40 +100,60 @@ function simulate({ agents, hosts, logins, startSpreadSeconds }: Fleet, { look, 
       // The soonest of so many random pauses.
       const first = due + exponential(random, meanPauseSeconds / members)
       if (first >= seconds) break
-      const asked = authorizationServerMs(random)
-      const held = refresh + asked
-      refreshes += 1
+      const done = first * 1000 + refresh + authorizationServerMs(random)
       count(refreshesIn, first)
-      changesOf[login % hosts]?.push([first * 1000, 1], [first * 1000 + held, -1])
-      let freeAt = first * 1000 + held
+      changesOf[login % hosts]?.push([first * 1000, 1], [done, -1])
+      let freeAt = done
       const arrivals = Array.from({ length: members - 1 }, () => (first + exponential(random, meanPauseSeconds)) * 1000).sort(
         (a, b) => a - b
       )
       for (const [index, arrival] of arrivals.entries()) {
-        // The row is had by one after the other.
-        freeAt = Math.max(freeAt, arrival) + look
-        longestWaitMs = Math.max(longestWaitMs, freeAt - arrival)
-        looks += 1
-        count(looksIn, arrival / 1000)
-        changesOf[(logins === 1 ? index : login) % hosts]?.push([arrival, 1], [freeAt, -1])
+        let gone = arrival + read
+        count(readsIn, arrival / 1000)
+        if (arrival < done) {
+          gone = readsUntil(done, arrival, random, (at) => count(readsIn, at / 1000))
+          if (gone > freeAt) {
+            // The row is had by one after the other.
+            gone = freeAt += look
+            count(looksIn, gone / 1000)
+          }
+        }
+        longestWaitMs = Math.max(longestWaitMs, gone - arrival)
+        changesOf[(logins === 1 ? index : login) % hosts]?.push([arrival, 1], [gone, -1])
       }
-      issuedAt = first + held / 1000
+      issuedAt = done / 1000
     }
   }
-  const peakBusy = refreshesIn.reduce(
-    (most, count, second) => Math.max(most, (count * refresh + (looksIn[second] as number) * look) / 1000),
-    0
+  const at = (perSecond: Uint32Array, second: number): number => perSecond[second] as number
+  const busyIn = Array.from(
+    refreshesIn,
+    (_, second) => (at(refreshesIn, second) * refresh + at(readsIn, second) * read + at(looksIn, second) * look) / 1000
   )
   return {
-    refreshes,
-    looks,
+    refreshes: total(refreshesIn),
+    reads: total(readsIn),
+    looks: total(looksIn),
     peakRefreshesPerSecond: Math.max(...refreshesIn),
-    peakLooksPerSecond: Math.max(...looksIn),
+    peakReadsPerSecond: Math.max(...readsIn),
     peakConnections: mostAtOnce(changesOf.flat()),
     peakConnectionsOfHost: Math.max(...changesOf.map(mostAtOnce)),
-    peakBusy,
+    peakBusy: Math.max(...busyIn),
     longestWaitMs
   }
+}
+
+/** As oauth/src/adopt-while-waiting.ts does. @returns when the token is found. */
+function readsUntil(done: number, arrival: number, random: () => number, onRead: (atMs: number) => void): number {
+  let at = arrival
+  for (let pauseMs = 20; at < done; pauseMs = Math.min(pauseMs * 1.5, 1_000)) {
+    at += pauseMs * (0.5 + random())
+    onRead(at)
+  }
+  return at
+}
+
+function total(perSecond: Uint32Array): number {
+  return perSecond.reduce((sum, one) => sum + one, 0)
 }
 
 function count(perSecond: Uint32Array, atSeconds: number): void {
@@ -144,9 +176,9 @@ function report({ name }: Fleet, load: Load): void {
   console.log(name)
   console.log(`  refreshes   ${(load.refreshes / seconds).toFixed(2)} a second, ${load.peakRefreshesPerSecond} in the busiest`)
   console.log(
-    `  looks       ${(load.looks / seconds).toFixed(2)} a second, ${load.peakLooksPerSecond} in the busiest; longest wait ${load.longestWaitMs.toFixed(0)} ms`
+    `  reads       ${(load.reads / seconds).toFixed(2)} a second, ${load.peakReadsPerSecond} in the busiest; ${load.looks} had their turn at the lock; longest wait ${load.longestWaitMs.toFixed(0)} ms`
   )
-  console.log(`  connections ${load.peakConnections} in a transaction at once, ${load.peakConnectionsOfHost} of the busiest host`)
+  console.log(`  connections ${load.peakConnections} in use at once, ${load.peakConnectionsOfHost} of the busiest host`)
   console.log(`  database    ${load.peakBusy.toFixed(2)} s of work in the busiest second\n`)
 }
 
