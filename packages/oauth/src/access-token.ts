@@ -42,7 +42,7 @@ export interface GrantFacts {
 }
 
 /**
- * The record of a new grant. Nothing of the one before it remains but its generation and what this version does not know.
+ * The record of a new grant. Nothing of the one before it remains but its generation: what this version does not know may belong to the old tokens.
  *
  * @throws `MCPAUTH_OAUTH_RESPONSE` what was issued is no access token (`N_A`, RFC 8693 §2.2.1), and no MCP server may see it.
  */

@@ -286,8 +286,10 @@ function checkIsolation({ refreshIsolation, dispatcher }: OAuthOptions, store: u
   if (refreshIsolation === undefined || refreshIsolation === 'none') return
   if (refreshIsolation !== 'process') throw invalidOption('refreshIsolation', "is neither 'none' nor 'process'")
   if (dispatcher) throw invalidOption('refreshIsolation', 'contradicts dispatcher: a dispatcher cannot be handed to another process')
-  if (typeof (store as Partial<FileStore>).root !== 'string')
-    throw invalidOption('refreshIsolation', 'needs fileStore(): the helper opens it too')
+  const { root, lockRoot } = store as Partial<FileStore>
+  if (typeof root !== 'string') throw invalidOption('refreshIsolation', 'needs fileStore(): the helper opens it too')
+  if (lockRoot !== undefined && lockRoot !== root)
+    throw invalidOption('refreshIsolation', 'needs the lock beside the files of fileStore(): the helper takes that one')
 }
 
 function checkNumber(name: string, value: unknown, least: number, most: number): void {

@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TokenRecord } from '@mcpauth/core'
-import { fileStore, memoryStore, spawnGuard } from '@mcpauth/token-store'
+import type { TokenRecord, TokenStore } from '@mcpauth/core'
+import { fileLock, fileStore, memoryStore, spawnGuard } from '@mcpauth/token-store'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import type { OAuthOptions } from '../src/index.ts'
 import { OAuthResponseError } from '../src/oauth-response-error.ts'
@@ -340,10 +340,14 @@ test('T8: an own helper that never ends is an error in the end, is left alone, a
   process.kill(Number(readFileSync(pid, 'utf8')), 'SIGKILL')
 })
 
+const locked = (root: string): TokenStore => fileStore({ root: '/nonexistent', lock: fileLock({ root }) })
+
 test.each<[string, OAuthOptions, boolean]>([
   ['none', { refreshIsolation: 'none', store: memoryStore() }, true],
   ['none, and a dispatcher', { refreshIsolation: 'none', dispatcher: { dispatch: () => true } }, true],
   ['a file store', { refreshIsolation: 'process', store: fileStore({ root: '/nonexistent' }) }, true],
+  ['a file store with the lock of its own folder', { refreshIsolation: 'process', store: locked('/nonexistent') }, true],
+  ['a file store with a lock elsewhere', { refreshIsolation: 'process', store: locked('/elsewhere') }, false],
   ['another store', { refreshIsolation: 'process', store: memoryStore() }, false],
   [
     'a dispatcher',

@@ -34,6 +34,8 @@ export interface FileStoreOptions extends FileLockOptions {
 export interface FileStore extends TokenStore {
   /** The folder of its files; undefined when this user has no home folder. */
   readonly root: string | undefined
+  /** The folder of its lock's files, where another process finds them. */
+  readonly lockRoot?: string | undefined
 }
 
 /** How long a damaged file may wait for its lock before it is left where it is, in milliseconds. */
@@ -202,7 +204,7 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
     return bound && holdsSomething(bound.record, kind) && pathOf(bound.key) === path ? bound.key : undefined
   }
 
-  return { root, read, list, transact }
+  return { root, lockRoot: lock.root, read, list, transact }
 }
 
 function usable(parsed: ParsedRecord | undefined, path: string): TokenRecord | undefined {
