@@ -1,5 +1,5 @@
 import { type HeldRecord, McpAuthError, type TokenRecord, type TransactOptions } from '@mcpauth/core'
-import { describeKey, tombstoneOf } from '@mcpauth/token-store'
+import { describeKey, signalShield, tombstoneOf } from '@mcpauth/token-store'
 import type { Pool } from 'pg'
 import type { RecordCipher, SealedRecord } from './encryption.ts'
 import { type HeldConnection, holdRow } from './held-connection.ts'
@@ -15,6 +15,8 @@ const mendMs = 10_000
  *
  * A holder that lost its connection, by a failover for instance, may hold the only copy of a refresh token by then. So it takes the lock again and writes if the
  * row still is what it had read.
+ *
+ * SIGINT, SIGTERM and SIGHUP wait for all of it, at most five seconds: a rolling update must not cost a login.
  */
 export async function transactUnderRowLock<T>(
   pool: Pool,
@@ -95,12 +97,14 @@ export async function transactUnderRowLock<T>(
         if (before) await write(sealRecord(cipher, row, tombstoneOf(before)))
       })
   }
+  const lower = signalShield().raise()
   try {
     return await work(record)
   } finally {
     await last
     over = true
     await held?.release()
+    lower()
   }
 }
 

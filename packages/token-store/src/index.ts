@@ -4,6 +4,7 @@ export { type FileStore, type FileStoreOptions, fileStore } from './file-store.t
 export type { KernelLock, KernelLocks } from './kernel-lock.ts'
 export { memoryStore } from './memory-store.ts'
 export { holding, refuseReentry } from './re-entrancy.ts'
+export { type SignalShield, signalShield } from './signal-shield.ts'
 export { type SpawnGuard, spawnGuard } from './spawn-guard.ts'
 export { canonicalKey, describeKey, storeFileName } from './store-key.ts'
 export { holdsSomething, type ParsedRecord, parseRecord, serializeRecord, tombstoneOf } from './token-record.ts'
