@@ -144,6 +144,25 @@ test('T8: the disk is full at the login: the session goes on in memory, and on d
   expect(world.as).toMatchObject({ refreshes: 1, reused: 0 })
 })
 
+test('T8: a disk that is full when a refreshed token is written costs no grant when another process refreshes next', async () => {
+  await using world = await scene()
+  const root = temporaryFolder()
+  const working = fileStore({ root })
+  const full = (): never => {
+    throw Object.assign(new Error('full'), { code: 'ENOSPC' })
+  }
+  await world.tokensWith({ store: working }).login()
+  world.as.live.clear()
+  expect(
+    await world.post(
+      world.fetchWith({ store: fileStore({ root, probe: { at: (point) => (point === 'temp-written' ? full() : undefined) } }) })
+    )
+  ).toBe(200)
+  world.as.live.clear()
+  expect(await world.post(world.fetchWith({ store: working }))).toBe(200)
+  expect(world.as).toMatchObject({ refreshes: 2, reused: 0 })
+})
+
 test('T8: a login on a full disk leaves an older login on it as it was', async () => {
   await using world = await scene()
   const root = temporaryFolder()
