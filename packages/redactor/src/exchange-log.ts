@@ -1,5 +1,6 @@
 import type { Redactor } from './create-redactor.ts'
 import type { Exchange, ExchangeWatcher } from './exchange.ts'
+import { redactedLine } from './redacted-line.ts'
 
 /** Takes lines: a function, or anything with `write`, as `process.stderr` or a file stream. */
 export type LineSink = ((line: string) => void) | { write(line: string): unknown }
@@ -18,7 +19,7 @@ export function exchangeLog(sink: LineSink, { redactor, hideHeaders, bodies }: L
 
   function line(facts: Record<string, unknown>): void {
     // The whole line once more: what no name gave away may have a shape.
-    write(`${redactor.redactText(JSON.stringify(facts))}\n`)
+    write(`${redactedLine(JSON.stringify(facts), redactor)}\n`)
   }
 
   function finished(exchange: Exchange): void {

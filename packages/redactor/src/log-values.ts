@@ -62,12 +62,17 @@ function nextItem(text: string, end: number, opening: string): number {
   return text.startsWith(opening, item) ? item + opening.length : -1
 }
 
-/** Where the quote of the same depth stands: with as many backslashes as the first one had, not counting escaped pairs. The end when it is missing. */
+/**
+ * Where the quote of the same depth stands: with as many backslashes as the first one had, not counting escaped pairs. One around it ends the value too: a quote that
+ * is never closed must not take along what stands behind its text. The end when there is none.
+ */
 function closingQuote(text: string, start: number, backslashes: number, mark: string): number {
   for (let at = text.indexOf(mark, start); at !== -1; at = text.indexOf(mark, at + 1)) {
     let count = 0
     while (at - count > start && text.charCodeAt(at - count - 1) === 0x5c) count += 1
-    if (count % (2 * (backslashes + 1)) === backslashes) return at - backslashes
+    for (let depth = backslashes; depth >= 0; depth = depth === 0 ? -1 : depth >> 1) {
+      if (count % (2 * (depth + 1)) === depth) return at - depth
+    }
   }
   return text.length
 }

@@ -1,4 +1,5 @@
 import type { Redactor } from './create-redactor.ts'
+import { redactedLine } from './redacted-line.ts'
 
 /**
  * The `hooks` of a pino logger that redacts every line as it is written, serializers and child bindings included.
@@ -11,6 +12,11 @@ import type { Redactor } from './create-redactor.ts'
  * const log = pino({ hooks: pinoHooks(createRedactor()) })
  * ```
  */
-export function pinoHooks(redactor: Pick<Redactor, 'redactText'>): { streamWrite(line: string): string } {
-  return { streamWrite: (line) => redactor.redactText(line) }
+export function pinoHooks(redactor: Pick<Redactor, 'redactText' | 'redactJson'>): { streamWrite(line: string): string } {
+  return {
+    streamWrite(line) {
+      const text = line.trimEnd()
+      return redactedLine(text, redactor) + line.slice(text.length)
+    }
+  }
 }

@@ -1,4 +1,5 @@
 import type { Redactor } from './create-redactor.ts'
+import { redactedLine } from './redacted-line.ts'
 
 /** What `withLogging` of both MCP SDKs tells its logger about one request. */
 export interface LoggedRequest {
@@ -30,6 +31,6 @@ export function requestLogger(redactor: Redactor, write: (line: string) => void)
       ...(responseHeaders && { responseHeaders: redactor.redactHeaders(responseHeaders) }),
       ...(error && { error: redactor.redactError(error).message })
     })
-    write(`${redactor.redactText(line)}\n`)
+    write(`${redactedLine(line, redactor)}\n`)
   }
 }

@@ -28,6 +28,19 @@ test('T13: pino writes no secret, from bindings, serializers, errors or messages
   expect(seen.join('')).not.toContain(secret)
 })
 
+test.each(['token: "abc', "token: 'abc"])('T14: a line of pino stays a line of JSON, whatever a server says: %j', (said) => {
+  const seen: string[] = []
+  const log = pino({ hooks: pinoHooks(redactor) }, { write: (line) => void seen.push(line) })
+  log.child({ said }).info({ by: "someone's server" }, 'it said')
+  expect(seen[0]).toMatch(/}\n$/)
+  expect(JSON.parse(seen[0] as string)).toMatchObject({
+    level: 30,
+    said: said.replace('abc', '[REDACTED]'),
+    by: "someone's server",
+    msg: 'it said'
+  })
+})
+
 test('T13: a console prints no secret, also not one that only its format puts together', () => {
   const seen: unknown[][] = []
   const method = (...data: unknown[]): void => void seen.push(data)

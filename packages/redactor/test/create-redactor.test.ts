@@ -120,6 +120,16 @@ describe('rule 5: values under telling keys', () => {
     expect(redactText(text)).toBe(expected)
   })
 
+  test.each([
+    ['{"a":"token: \\"abc","b":1}', '{"a":"token: \\"[REDACTED]","b":1}'],
+    ['{"a":"token: \\"abc\\\\","b":1}', '{"a":"token: \\"[REDACTED]","b":1}'],
+    ['{"a":"token: \\"a\\\\\\"b","b":1}', '{"a":"token: \\"[REDACTED]","b":1}'],
+    ['{"a":"{\\"b\\":\\"token: \\\\\\"abc\\"}","c":1}', '{"a":"{\\"b\\":\\"token: \\\\\\"[REDACTED]\\"}","c":1}']
+  ])('T14: a value whose quote is never closed ends with the JSON text that it stands in: %s', (text, expected) => {
+    expect(redactText(text)).toBe(expected)
+    expect(() => JSON.parse(redactText(text))).not.toThrow()
+  })
+
   test('a value whose quote is never closed is taken out to the end', () => {
     expect(redactText('{"password":"abc def')).toBe('{"password":"[REDACTED]')
   })

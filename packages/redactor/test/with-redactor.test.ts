@@ -74,6 +74,22 @@ describe('the log', () => {
     expect(seen.join('')).not.toMatch(/canary|abcdef|session-of|requestBody|sid=/)
   })
 
+  test.each(['token: "abc', "token: 'abc", 'token=`abc'])(
+    'T14: what the server says, as %j, hides nothing else of its line',
+    async (said) => {
+      const origin = await listen((_request, response) => void response.setHeader('x-says', said).end())
+      const { log, parsed } = lines()
+      const dispatcher = new Agent().compose(withRedactor(origin, { log }) as never)
+      await fetch(`${origin}/it's/"here`, { dispatcher })
+      expect(parsed()[0]).toMatchObject({
+        method: 'GET',
+        status: 200,
+        responseBytes: 0,
+        responseHeaders: { 'x-says': said.replace('abc', '[REDACTED]') }
+      })
+    }
+  )
+
   test('T13: a parameter is known by its name, however that is written', async () => {
     const origin = await listen(answer)
     const { log, parsed } = lines()
