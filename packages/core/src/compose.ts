@@ -63,27 +63,38 @@ function layRoad(list: readonly Interceptor[], end: Dispatch, road: Road | undef
 
   return (options, handler) => {
     const origin = URL.canParse(String(options.origin)) ? new URL(String(options.origin)).origin : ''
-    const route = routes.get(origin)?.find(({ binding }) => binding.covers(options))
+    const route = nearest(routes.get(origin) ?? [], options)
     return (route?.dispatch() ?? elsewhere)(options, handler)
   }
 }
 
-/** The servers of layers, each once, longer paths first. Connections have none: they bind themselves by origin. */
+/**
+ * Of the servers that cover a request, the one with the longer path; of one path the one with the request's very query, since two accounts of one server may differ
+ * in nothing else.
+ */
+function nearest<R extends { readonly binding: ServerBinding }>(routes: readonly R[], request: RequestTarget): R | undefined {
+  const covering = routes.filter(({ binding }) => binding.covers(request))
+  const [first] = covering
+  const query = /\?.+/s.exec(request.path)?.[0]
+  return covering.find(({ binding: { server } }) => server.search === query && server.pathname === first?.binding.server.pathname) ?? first
+}
+
+/** The servers of layers, each once, longer paths first, and of one path that without a query. Connections have none: they bind themselves by origin. */
 function serversOf(list: readonly Interceptor[]): URL[] {
   const described = list.flatMap((entry) => (entry[layer] && entry[layer].kind !== 'connection' ? [entry[layer].server] : []))
   const servers = new Map(described.map((server) => [server.href, server]))
-  return [...servers.values()].sort((a, b) => b.pathname.length - a.pathname.length)
+  return [...servers.values()].sort((a, b) => b.pathname.length - a.pathname.length || a.search.length - b.search.length)
 }
 
 /** Finds the server that a request belongs to, among those that have layers. */
 export function serverFinder(list: readonly Interceptor[], bind: Road['bind']): (request: RequestTarget) => URL | undefined {
-  const bindings = serversOf(list).map((server) => bindTo(server, { bind, dangerouslyAllowHttp: true }))
-  return (request) => bindings.find(({ covers }) => covers(request))?.server
+  const routes = serversOf(list).map((server) => ({ binding: bindTo(server, { bind, dangerouslyAllowHttp: true }) }))
+  return (request) => nearest(routes, request)?.binding.server
 }
 
 /** The layers of the one server that a URL belongs to: by its path, or else by its origin alone. */
-export function layersAt(list: readonly Interceptor[], { origin, pathname: path }: URL): readonly Interceptor[] {
-  const target = { origin, path }
+export function layersAt(list: readonly Interceptor[], { origin, pathname, search }: URL): readonly Interceptor[] {
+  const target = { origin, path: pathname + search }
   return list.filter(belongsTo(serverFinder(list, 'path')(target) ?? serverFinder(list, 'origin')(target)))
 }
 

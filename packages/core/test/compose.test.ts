@@ -140,6 +140,33 @@ describe('compose', () => {
     expect([passed(), passed('path'), passed('origin')]).toEqual([[], [], ['headers http://a.internal/mcp']])
   })
 
+  test('N26: of servers that differ in their query alone, each request passes the layers of the one with its own', () => {
+    const steps: string[] = []
+    const servers = ['/mcp?account=b', '/mcp?account=a', '/mcp', '/mcp/inner', '/mcp/inner?account=c'].map(
+      (path) => `https://a.example${path}`
+    )
+    const dispatch = compose(servers.map((server) => layerOf('credential', server, [], (step) => steps.push(step.slice(28)))))(() => true)
+    const led = (path: string): string => {
+      steps.length = 0
+      dispatch({ path, method: 'POST', origin: 'https://a.example' }, handler)
+      return steps.join()
+    }
+    expect(['/mcp?account=a', '/mcp?account=b', '/mcp', '/mcp?', '/mcp?account=c', '/mcp/x?account=a'].map(led)).toEqual([
+      '/mcp?account=a',
+      '/mcp?account=b',
+      '/mcp',
+      '/mcp',
+      '/mcp',
+      '/mcp?account=a'
+    ])
+    // A longer path counts for more than a query.
+    expect(['/mcp/inner?account=a', '/mcp/inner?account=c', '/mcp/inner'].map(led)).toEqual([
+      '/mcp/inner',
+      '/mcp/inner?account=c',
+      '/mcp/inner'
+    ])
+  })
+
   test('a request without an origin belongs to no server', () => {
     const steps: string[] = []
     const note = (step: string): void => void steps.push(step)
