@@ -54,7 +54,7 @@ function resourceMetadataUrls(server: URL, { url, allowForeign }: ChallengeUrl):
 
 function resourceMetadataOf(document: Record<string, unknown>, server: URL): ResourceMetadata {
   const { resource, authorization_servers, scopes_supported } = document
-  if (typeof resource !== 'string' || !URL.canParse(resource) || !coversServer(new URL(resource), server)) {
+  if (typeof resource !== 'string' || !isOneUrl(resource) || !coversServer(new URL(resource), server)) {
     throw new McpAuthError(
       'MCPAUTH_RESOURCE_MISMATCH',
       `the resource metadata is about ${safeText(resource) || 'no resource'}, not about ${server.href}`,
@@ -66,6 +66,14 @@ function resourceMetadataOf(document: Record<string, unknown>, server: URL): Res
   const servers = stringsOf(authorization_servers)
   const scopes = stringsOf(scopes_supported)
   return { resource, authorizationServers: servers?.length ? servers : [server.origin], ...(scopes ? { scopesSupported: scopes } : {}) }
+}
+
+/**
+ * Whether a text that is sent on and shown to the letter is a URL to every reader. A parser for browsers leaves out line breaks and turns backslashes round: behind
+ * `https://mcp.example.com\@other.example` an authorization server may see another host than we do.
+ */
+function isOneUrl(text: string): boolean {
+  return URL.canParse(text) && !/[\p{C}\p{Z}\\]/u.test(text)
 }
 
 /** Whether a resource identifier covers the server's URL: the same origin, and its path whole segments of the server's. */
@@ -82,7 +90,7 @@ function coversServer(resource: URL, server: URL): boolean {
  * @throws `MCPAUTH_ISSUER_MISMATCH` the document is about another issuer (N7).
  */
 export async function discoverAuthorizationServer(context: DiscoveryContext, issuer: string): Promise<AuthorizationServer | undefined> {
-  if (!URL.canParse(issuer)) throw new McpAuthError('MCPAUTH_DISCOVERY_FAILED', `the authorization server ${safeText(issuer)} is not a URL`)
+  if (!isOneUrl(issuer)) throw new McpAuthError('MCPAUTH_DISCOVERY_FAILED', `the authorization server ${safeText(issuer)} is not a URL`)
   // Before its parts are taken: the origin of a URL that is neither https nor http is no URL.
   context.guard.checkUrl(new URL(issuer), 'the authorization server')
   const document = await firstDocument(context, issuerMetadataUrls(new URL(issuer)), 'the authorization server metadata', isServerMetadata)

@@ -293,13 +293,29 @@ test.each<[string, Record<string, unknown>, object]>([
   expect(await discoverResource(context, { url: undefined, allowForeign: false })).toEqual({ resource: server.href, ...expected })
 })
 
-test.each([[['https://mcp.example.com/mcp']], [7], [null], ['no URL']])(
-  'T2: a resource that is %j covers nothing (RFC 9728 §3.3)',
-  async (resource) => {
-    const context = publishing({ [`${wellKnown}/oauth-protected-resource/mcp`]: { resource } })
-    await expect(discoverResource(context, { url: undefined, allowForeign: false })).rejects.toMatchObject({
-      code: 'MCPAUTH_RESOURCE_MISMATCH'
-    })
+test.each([
+  [['https://mcp.example.com/mcp']],
+  [7],
+  [null],
+  ['no URL'],
+  ['https://mcp.example.com\\?@other.example'],
+  ['https://mcp.example.com/\n'],
+  ['https://mcp.exa\tmple.com'],
+  ['https://mcp.example.com/ '],
+  ['https://mcp.example.com/?\u202e']
+])('T2: a resource that is %j covers nothing (RFC 9728 §3.3)', async (resource) => {
+  const context = publishing({ [`${wellKnown}/oauth-protected-resource/mcp`]: { resource } })
+  await expect(discoverResource(context, { url: undefined, allowForeign: false })).rejects.toMatchObject({
+    code: 'MCPAUTH_RESOURCE_MISMATCH'
+  })
+})
+
+test.each(['no URL', 'https://as.example.com\\@other.example', 'https://as.example.com/\u001b]0;title', ' https://as.example.com'])(
+  'T2 T14: the authorization server %j is not a URL to every reader, and nobody is asked',
+  async (issuer) => {
+    const context = publishing({})
+    await expect(discoverAuthorizationServer(context, issuer)).rejects.toMatchObject({ code: 'MCPAUTH_DISCOVERY_FAILED' })
+    expect(context.asked).toEqual([])
   }
 )
 
