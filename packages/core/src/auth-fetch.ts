@@ -1,10 +1,9 @@
-import type { Dispatcher } from 'undici'
 import { compose, connectionsOf, listOf, stack } from './compose.ts'
 import { withoutSecrets } from './discreet-error.ts'
 import { invalidOption, McpAuthError } from './errors.ts'
 import { globalResponse } from './global-response.ts'
 import { type Dispatch, type DispatchHandler, type DispatchOptions, type Interceptor, layer, type Road } from './interceptor.ts'
-import { proxyAgent } from './proxy-agent.ts'
+import { pastProxy, proxyAgent } from './proxy-agent.ts'
 import { redirectRule } from './redirect-rule.ts'
 import { knownBytes, withBody } from './request-body.ts'
 import { loadUndici, requireNode, type Undici } from './undici.ts'
@@ -152,7 +151,7 @@ function openRoad(
       // The types of two undici copies, and of the DOM, differ where the values do not: this is the one place where they meet.
       return undici.fetch(url, { ...init, dispatcher } as never) as unknown as Promise<Response>
     },
-    close: async () => await own?.close()
+    close: async () => void (await own?.close())
   }
 }
 
@@ -172,11 +171,19 @@ function handlingOldHandlers(undici: Undici, run: Dispatch): DispatcherLike {
   }
 }
 
-function defaultDispatcher(undici: Undici): Dispatcher {
+function defaultDispatcher(undici: Undici): ClosableDispatcher {
   // An event stream is silent for as long as its server likes.
   const options = { bodyTimeout: 0 }
-  return proxyConfigured() ? proxyAgent(() => new undici.EnvHttpProxyAgent(options)) : new undici.Agent(options)
+  const direct = new undici.Agent(options) as ClosableDispatcher
+  if (!proxyConfigured()) return direct
+  const proxied = proxyAgent(() => new undici.EnvHttpProxyAgent(options) as ClosableDispatcher)
+  return {
+    dispatch: pastProxy(direct, proxied),
+    close: () => Promise.all([direct.close(), proxied.close()])
+  }
 }
+
+type ClosableDispatcher = DispatcherLike & { close(): Promise<unknown> }
 
 // biome-ignore lint/style/noProcessEnv: the default dispatcher is the one place of this package that looks at the environment
 function proxyConfigured(env: NodeJS.ProcessEnv = process.env): boolean {

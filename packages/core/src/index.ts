@@ -22,7 +22,7 @@ export {
   type Road
 } from './interceptor.ts'
 export { asOAuthClientProvider, type OAuthClientProvider, type OAuthClientProviderOptions } from './oauth-client-provider.ts'
-export { proxyAgent } from './proxy-agent.ts'
+export { pastProxy, proxyAgent } from './proxy-agent.ts'
 export { type Prepared, type ReplayPolicy, replaying, type Turn } from './replay.ts'
 export { knownBytes, type ReplayableRequest, readBytes, replayableRequest, withBody } from './request-body.ts'
 export { type HeaderPairs, headerPairs, headerValue, requestUrl, withHeaderValues } from './request-headers.ts'

@@ -1,4 +1,6 @@
 import { McpAuthError } from './errors.ts'
+import type { Dispatch } from './interceptor.ts'
+import { isLoopbackHost } from './server-binding.ts'
 
 /**
  * Makes an agent that takes its proxy from the environment. What undici throws for one that is no URL quotes it, and it may hold the proxy's password.
@@ -13,4 +15,18 @@ export function proxyAgent<Agent>(make: () => Agent): Agent {
       hint: 'write it as in HTTPS_PROXY=http://proxy.example.com:3128'
     })
   }
+}
+
+/**
+ * Sends what goes to this machine in clear text past the proxy. Without TLS a credential may travel only as far as that: a proxy on another machine would read it, and
+ * look for the server on its own.
+ */
+export function pastProxy(direct: { dispatch: Dispatch }, proxied: { dispatch: Dispatch }): Dispatch {
+  return (options, handler) => (staysHere(String(options.origin)) ? direct : proxied).dispatch(options, handler)
+}
+
+function staysHere(origin: string): boolean {
+  if (!URL.canParse(origin)) return false
+  const { protocol, hostname } = new URL(origin)
+  return protocol === 'http:' && isLoopbackHost(hostname)
 }

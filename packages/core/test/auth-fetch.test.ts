@@ -250,9 +250,26 @@ describe('a proxy of the environment', () => {
     await using fetch = authFetch([])
     // Nobody listens there; what counts is who is asked.
     const https = Object.keys(environment).some((name) => /https/i.test(name))
-    await fetch(`${https ? 'https' : 'http'}://127.0.0.1:49009`).catch(() => undefined)
-    expect(asked).toEqual(used ? ['127.0.0.1:49009'] : [])
+    const host = https ? '127.0.0.1:49009' : 'mcp.example.invalid:49009'
+    await fetch(`${https ? 'https' : 'http'}://${host}`).catch(() => undefined)
+    expect(asked).toEqual(used ? [host] : [])
   })
+
+  test.each(['127.0.0.1', 'localhost'])(
+    'N25: what goes to %s in clear text does not pass it: a token would leave this machine',
+    async (host) => {
+      const { port } = new URL(await serve((_request, response) => response.end('direct')))
+      for (const name of names) vi.stubEnv(name, undefined)
+      // Nobody is there: whatever passes it fails.
+      for (const name of ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'HTTPS_PROXY']) vi.stubEnv(name, 'http://127.0.0.1:1')
+      const fetch = authFetch([])
+      expect(await (await fetch(`http://${host}:${port}`)).text()).toBe('direct')
+      await expect(fetch('http://mcp.example.invalid')).rejects.toThrow()
+      await expect(fetch(`https://${host}:${port}`)).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
+      await fetch[Symbol.asyncDispose]()
+      await expect(fetch(`http://${host}:${port}`)).rejects.toMatchObject({ code: 'MCPAUTH_CLOSED' })
+    }
+  )
 })
 
 test.each<[string, AuthFetchOptions]>([

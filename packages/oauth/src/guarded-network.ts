@@ -1,4 +1,4 @@
-import type { Dispatch, DispatchController, Road } from '@mcpauth/core'
+import { type Dispatch, type DispatchController, type DispatcherLike, pastProxy, type Road } from '@mcpauth/core'
 import type { AddressGuard } from './address-guard.ts'
 
 /**
@@ -18,11 +18,12 @@ export function guardedNetwork(guard: AddressGuard, road?: Pick<Road, 'network' 
 }
 
 function guardedAgent({ lookup }: AddressGuard): Dispatch {
-  let agent: { dispatch: Dispatch } | undefined
+  let agent: DispatcherLike | undefined
   // Loaded with the first request: it costs 70 ms at start-up. It keeps no idle connection, so nothing has to close it.
-  const load = async (): Promise<{ dispatch: Dispatch }> => {
-    const { EnvHttpProxyAgent } = await import('undici')
-    agent ??= new EnvHttpProxyAgent({ pipelining: 0, connect: { lookup } }) as unknown as { dispatch: Dispatch }
+  const load = async (): Promise<DispatcherLike> => {
+    const { Agent, EnvHttpProxyAgent } = await import('undici')
+    const options = { pipelining: 0, connect: { lookup } }
+    agent ??= { dispatch: pastProxy(new Agent(options) as DispatcherLike, new EnvHttpProxyAgent(options) as DispatcherLike) }
     return agent
   }
   return (options, handler) => {

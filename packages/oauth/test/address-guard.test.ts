@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 import { authFetch, type Dispatch, describeLayer, type McpAuthError, type Road, secrets } from '@mcpauth/core'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { addressGuard } from '../src/address-guard.ts'
+import { authorizationServerClient } from '../src/authorization-server-client.ts'
 import { guardedNetwork } from '../src/guarded-network.ts'
 
 const vectors = resolve(process.env.MCPAUTH_VECTORS ?? '../shared/vectors', 'hostile/ssrf-urls.json')
@@ -354,6 +355,19 @@ test('T4: on a road of its own the guard is in the network end; where the caller
     expect.stringContaining('a host is at as.example.com (127.0.0.1)'),
     'the given dispatcher'
   ])
+})
+
+test('N31: what goes to this machine in clear text passes a proxy of the environment by: it would read codes and refresh tokens', async () => {
+  const server = createServer((_request, response) => response.end('direct'))
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  onTestFinished(() => void server.close())
+  for (const name of ['HTTP_PROXY', 'http_proxy']) vi.stubEnv(name, 'http://127.0.0.1:1')
+  for (const name of ['NO_PROXY', 'no_proxy']) vi.stubEnv(name, '')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/token`)
+  const guard = addressGuard({ server: url })
+  const client = authorizationServerClient(() => guardedNetwork(guard), guard)
+  expect(await (await client.send(url, 'the refresh', { method: 'POST', headers: {}, body: 'refresh_token=x' })).text()).toBe('direct')
 })
 
 test('a proxy of the environment is reached wherever it is, and resolves by itself: there only literals are checked', async () => {
