@@ -107,8 +107,8 @@ test('T22: a helper gets its order and its secrets on standard input, and nothin
   expect(order).toEqual({
     server,
     root,
-      stale: { value: 'the-old-access-token' },
-      insistMs: 60_000,
+    stale: { value: 'the-old-access-token' },
+    insistMs: 60_000,
     options: {
       lockWaitMs: 180_000,
       profile: 'work',
