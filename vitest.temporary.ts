@@ -8,5 +8,7 @@ export function setup(): () => void {
   // Root's PostgreSQL runs as another user, who must get through to his own folder.
   chmodSync(folder, 0o711)
   process.env.TMPDIR = folder
+  // No test may read or write the cache of the person whose machine this is.
+  process.env.MCPAUTH_AUTH_DIR = join(folder, 'auth')
   return () => rmSync(folder, { recursive: true, force: true })
 }

@@ -11,6 +11,9 @@ const elsewhere = [
   'packages/oauth/test/{session-store,callback-flood}.test.ts'
 ]
 
+// A mutant may look for the cache anywhere: this run's home is none of a person's.
+process.env.HOME = fileURLToPath(new URL('../../.artifacts/home', import.meta.url))
+
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** The tests that talk to a server over the wire: each takes as long as a hundred others. */
