@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -6,7 +7,7 @@ import { join } from 'node:path'
 import type { StoreKey } from '@mcpauth/core'
 import { fileLock, memoryStore, storeFileName } from '@mcpauth/token-store'
 import { type Keychain, keyringStore } from '@mcpauth/token-store-keyring'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 
 const key: StoreKey = { kind: 'server', url: 'https://mcp.example.com/mcp' }
 const deadline = { deadlineMs: 20_000 }
@@ -61,7 +62,11 @@ describe('keyringStore', () => {
     }
   })
 
-  test('T12 a damaged entry reads as absent', async () => {
+  test('T12 a damaged entry reads as absent, and is told of', async () => {
+    const warnings: unknown[] = []
+    const listener = (message: unknown): void => void warnings.push(message)
+    subscribe('mcpauth:store:warning', listener)
+    onTestFinished(() => void unsubscribe('mcpauth:store:warning', listener))
     const keychain = memoryKeychain()
     const store = keyringStore({ keychain, lock: fileLock({ root }) })
     await store.transact(key, (held) => held.write({ access_token: 'a', generation: 1 }), deadline)
@@ -74,7 +79,9 @@ describe('keyringStore', () => {
       '{"v":1,"key":{},"id":"0123456789abcdef","parts":3}'
     ]) {
       keychain.entries.set(account as string, damaged)
+      warnings.length = 0
       expect(await store.read(key)).toBeUndefined()
+      expect(warnings).toEqual([{ store: 'keyring', problem: 'damaged', key: key.url, reason: expect.any(String) }])
       expect(await store.list()).toEqual([])
     }
   })

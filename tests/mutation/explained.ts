@@ -1036,21 +1036,9 @@ export const explained: readonly Explained[] = [
   },
   {
     file: 'packages/token-store/src/file-store.ts',
-    from: 'options.lock && root !== undefined',
+    from: 'options.lock',
     to: 'true',
-    why: 'the folder is looked at once more; without a root nothing comes so far'
-  },
-  {
-    file: 'packages/token-store/src/file-store.ts',
-    from: 'options.lock && root !== undefined',
-    to: 'options.lock || root !== undefined',
-    why: 'the same'
-  },
-  {
-    file: 'packages/token-store/src/file-store.ts',
-    from: 'root !== undefined',
-    to: 'true',
-    why: 'without a root there is no path to write to'
+    why: 'the folder is looked at once more'
   },
   {
     file: 'packages/token-store/src/file-store.ts',

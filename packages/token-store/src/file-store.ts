@@ -158,9 +158,9 @@ export function fileStore(options: FileStoreOptions = {}): FileStore {
     }
   }
 
+  /** Where there is a path there is a root. */
   function lookAtFolderOf(path: string): void {
-    if (root === undefined) return
-    ensureFolderOf(root, path, (folder, mode) => warnOnce('wide-mode', folder, { mode: mode.toString(8), tightened: true }))
+    ensureFolderOf(root as string, path, (folder, mode) => warnOnce('wide-mode', folder, { mode: mode.toString(8), tightened: true }))
   }
 
   async function put(path: string, bytes: Uint8Array): Promise<void> {
