@@ -123,8 +123,8 @@ export function folderLocks(options: FolderLockOptions): FolderLocks {
     if (owner?.lock === identity) {
       const state = stateOfOwner(owner, self())
       if (state === 'dead') return identity
-      // Without a kernel lock, a stopped owner looks like a dead one to the clock. It is not.
-      if (state === 'alive' && guard === undefined) return undefined
+      // A stopped owner looks like a dead one to the clock. It is not, unless the very guard that it held is ours now: it may have none, or one that was deleted since.
+      if (state === 'alive' && owner.guard !== guard) return undefined
     }
     return standsStill(path, identity, stat.mtimeNs) ? identity : undefined
   }

@@ -99,17 +99,26 @@ onLinux('the lock of somebody else', () => {
     expect(readdirSync(folder).sort()).toEqual(['x.lock', 'x.owner'])
   })
 
-  test('T8: of a process that lives stays for ever where there is no kernel lock to prove the contrary', () => {
+  test.each([
+    ['nobody has a kernel lock', '', undefined],
+    ['it has a kernel lock and we have none', '1:2:3', undefined],
+    ['it has none and we have one', '', '1:2:3'],
+    ['it has one on a guard that was deleted since', '1:1:1', '1:2:3']
+  ])('T8: of a process that lives stays for ever where %s', (_name, guard, ours) => {
     const { foreign, tryTake, clock, path } = setUp()
-    foreign({})
+    foreign({ guard })
     const { ctimeMs } = lstatSync(path)
     for (let round = 0; round < 3; round += 1) {
-      expect(tryTake()).toBeUndefined()
+      expect(tryTake(ours)).toBeUndefined()
       // Not even moved away and back.
       expect(lstatSync(path).ctimeMs).toBe(ctimeMs)
       clock.monotonicMs += 1_000_000
     }
-    // Who holds the kernel lock knows that its owner has let go of that: it stood still from the first look on.
+  })
+
+  test('T8: of a process that lives is judged by its stillness when the guard that it held is ours: it has let go of that', () => {
+    const { foreign, tryTake, clock } = setUp()
+    foreign({ guard: '1:2:3' })
     expect(tryTake('1:2:3')).toBeUndefined()
     clock.monotonicMs += 30_000
     expect(tryTake('1:2:3')?.recovered).toBe(true)
