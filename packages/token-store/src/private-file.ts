@@ -174,6 +174,8 @@ const advice: Readonly<Record<string, string>> = {
   EACCES: 'this user may not write there: correct the permissions, or name another folder with MCPAUTH_AUTH_DIR',
   EPERM: 'this user may not write there: correct the owner, or name another folder with MCPAUTH_AUTH_DIR',
   ENOENT: 'the folder is missing and cannot be made: name another one with MCPAUTH_AUTH_DIR',
+  EMFILE: 'this process has too many files and connections open: close some, or raise its limit (ulimit -n)',
+  ENFILE: 'this machine has too many files open: end what opens them',
   ENOTDIR: 'a file stands where a folder belongs: name another folder with MCPAUTH_AUTH_DIR'
 }
 

@@ -288,7 +288,7 @@ test('two files have two identities, and one keeps its own when it is written', 
 })
 
 test('the error of a file system says what failed, by which code, and what to do about that code', () => {
-  const hints = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'ENOENT', 'ENOTDIR', 'EIO'].map((code) => {
+  const hints = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'ENOENT', 'EMFILE', 'ENFILE', 'ENOTDIR', 'EIO'].map((code) => {
     const cause = Object.assign(new Error('x'), { code })
     const error = unavailable('writing x', cause)
     expect(error).toMatchObject({ code: 'MCPAUTH_STORE_UNAVAILABLE', message: `writing x failed: ${code}`, cause })
