@@ -18,7 +18,7 @@ export interface DispatcherLike {
 
 /** Options of {@link authFetch}. */
 export interface AuthFetchOptions {
-  /** Sends the requests. Not closed by us. @default an agent of our own that honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` */
+  /** Sends the requests. Not closed by us. @default an agent of our own that honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, but for clear text to this machine */
   dispatcher?: DispatcherLike
   /** Sends requests to authorization servers. @default the same as `dispatcher` */
   authorizationServerDispatcher?: DispatcherLike

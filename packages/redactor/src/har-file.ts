@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs'
+import { closeSync, constants, fchmodSync, fstatSync, openSync, writeSync } from 'node:fs'
 
 const head = '{"log":{"version":"1.2","creator":{"name":"mcpauth","version":"1"},"entries":[\n'
 const tail = '\n]}}\n'
@@ -16,6 +16,8 @@ export function harFile(path: string): (entry: object) => void {
     const fresh = constants.O_CREAT | constants.O_TRUNC
     const file = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | (end === 0 ? fresh : 0), 0o600)
     try {
+      // One that was there before may be open to others; another user's cannot be closed to them, and is not written to.
+      if (end === 0) fchmodSync(file, 0o600)
       const text = end === 0 ? head + JSON.stringify(entry) : `,\n${JSON.stringify(entry)}`
       const at = end === 0 ? 0 : Math.min(end, fstatSync(file).size)
       const length = writeSync(file, text, at)

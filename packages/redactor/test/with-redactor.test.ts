@@ -215,6 +215,16 @@ describe('the HAR file', () => {
     expect(JSON.stringify(entries)).not.toMatch(/private-words|=private|"private"/)
   })
 
+  test.skipIf(process.platform === 'win32')('T11: a file that was there before and that others can read is theirs no more', async () => {
+    const origin = await listen(answer)
+    const file = har('open.har')
+    writeFileSync(file, 'old', { mode: 0o644 })
+    const dispatcher = new Agent().compose(withRedactor(origin, { har: file }) as never)
+    await fetch(origin, { dispatcher })
+    expect(JSON.parse(readFileSync(file, 'utf8')).log.entries).toHaveLength(1)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+  })
+
   test('T11: a link planted in its place is not written through', async () => {
     const origin = await listen(answer)
     const file = har('link.har')
