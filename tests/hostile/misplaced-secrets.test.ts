@@ -57,6 +57,8 @@ const misplaced: Record<string, (canary: string) => Interceptor | Interceptor[]>
   'a token with NUL': (canary) => withBearer(url, { get: () => `${canary}\u0000` }),
   'a token beyond Latin-1': (canary) => withBearer(url, { get: () => `${canary}漢` }),
   'a token file with two lines': (canary) => withBearer(url, { file: file('token', `${canary}\n${canary}\n`) }),
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: references to environment variables are written so.
+  'a token in the variable that was to hold a name': (canary) => withBearer(url, { env: '${T}', environment: { T: canary } }),
   'a token function that throws': (canary) => withBearer(url, { get: throwing(canary) }),
   'a header with a line break': (canary) => withHeaders(url, { 'X-Key': { env: 'K' } }, { env: { K: `${canary}\nX: 1` } }),
   'a header function that throws': (canary) => withHeaders(url, { 'X-Key': throwing(canary) }),

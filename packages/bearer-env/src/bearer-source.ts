@@ -50,11 +50,14 @@ function openVariable(template: string, environment: Environment): OpenSource {
   checkVariableName('env', template)
   const admit = admission()
 
+  const origin = `the environment variable ${template}`
+
   function read(): string {
     const name = expandVariables(template, (inner) => readVariable(inner, environment))
-    return admit(readVariable(name, environment), `the environment variable ${name}`)
+    // As it was written: where the token itself stands in the variable that was to hold a name, its name is the token.
+    return admit(readVariable(name, environment, template), origin)
   }
-  return { read, origin: `the environment variable ${template}`, hint: `put a token that is valid for this server into ${template}` }
+  return { read, origin, hint: `put a token that is valid for this server into ${template}` }
 }
 
 function openFile(path: unknown): OpenSource {

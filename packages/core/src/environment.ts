@@ -10,14 +10,15 @@ const reference = /\$\{([^}]*)\}?/g
 /**
  * Reads an environment variable at the time of the call, so that a rotation is picked up.
  *
+ * @param shown What the error says in the place of the name.
  * @throws `MCPAUTH_CREDENTIAL_MISSING` the variable is not set or empty; the error names it.
  */
-export function readVariable(name: string, environment: Environment): string {
+export function readVariable(name: string, environment: Environment, shown: string = name): string {
   const value = environment[name]
   // Of an inherited name (`constructor`) even process.env gives something that is no string.
   if (typeof value === 'string' && value !== '') return value
-  throw new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `the environment variable ${name} is ${value === '' ? 'empty' : 'not set'}`, {
-    hint: `set ${name} in the environment of this process`
+  throw new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `the environment variable ${shown} is ${value === '' ? 'empty' : 'not set'}`, {
+    hint: `set ${shown} in the environment of this process`
   })
 }
 
