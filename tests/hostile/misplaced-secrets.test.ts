@@ -59,6 +59,7 @@ const misplaced: Record<string, (canary: string) => Interceptor | Interceptor[]>
   'a token file with two lines': (canary) => withBearer(url, { file: file('token', `${canary}\n${canary}\n`) }),
   // biome-ignore lint/suspicious/noTemplateCurlyInString: references to environment variables are written so.
   'a token in the variable that was to hold a name': (canary) => withBearer(url, { env: '${T}', environment: { T: canary } }),
+  'a token in the place of the name': (canary) => withBearer(url, { env: canary.replaceAll('-', '_'), environment: {} }),
   'a token function that throws': (canary) => withBearer(url, { get: throwing(canary) }),
   'a header with a line break': (canary) => withHeaders(url, { 'X-Key': { env: 'K' } }, { env: { K: `${canary}\nX: 1` } }),
   'a header function that throws': (canary) => withHeaders(url, { 'X-Key': throwing(canary) }),

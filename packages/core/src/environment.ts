@@ -5,6 +5,8 @@ import { invalidOption, McpAuthError } from './errors.ts'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/
+/** Nobody has named a variable so, but many a token is a name: `ghp_…`, or a key in hexadecimal. */
+const tokenLike = /^(?=.*[a-z])(?=.*\d)\w{20,}$/
 const reference = /\$\{([^}]*)\}?/g
 
 /**
@@ -17,6 +19,11 @@ export function readVariable(name: string, environment: Environment, shown: stri
   const value = environment[name]
   // Of an inherited name (`constructor`) even process.env gives something that is no string.
   if (typeof value === 'string' && value !== '') return value
+  if (tokenLike.test(shown)) {
+    throw new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', 'there is no environment variable of the name that was given', {
+      hint: 'give the name of the variable, never the secret itself'
+    })
+  }
   throw new McpAuthError('MCPAUTH_CREDENTIAL_MISSING', `the environment variable ${shown} is ${value === '' ? 'empty' : 'not set'}`, {
     hint: `set ${shown} in the environment of this process`
   })

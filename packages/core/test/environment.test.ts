@@ -17,6 +17,21 @@ test('a variable is read when it is asked for; one that is not set, empty or inh
   }
 })
 
+test('T13: a token that was given in the place of a name, and could be one, is not quoted; a name is, however long', () => {
+  for (const token of ['ghp_16C7e42F292c6912E7710c838347Ae178B4a', '4bf92f3577b34da6a3ce929d0e0e4736', 'a1'.repeat(10)]) {
+    expect(() => readVariable(token, {})).toThrow(
+      expect.objectContaining({
+        code: 'MCPAUTH_CREDENTIAL_MISSING',
+        message: expect.not.stringContaining(token),
+        hint: expect.not.stringContaining(token)
+      })
+    )
+  }
+  for (const name of ['A_LONG_NAME_OF_A_TOKEN_2', 'npm_config_of_the_registry', 'a1'.repeat(9) + 'a', '${STAGE}_of_the_token_2']) {
+    expect(() => readVariable(name, {})).toThrow(`the environment variable ${name} is not set`)
+  }
+})
+
 test('each reference in a template is replaced, and what comes in its place is not read again', () => {
   const values: Record<string, string> = { A: '${B}', B: 'b' }
   expect(expandVariables('x${A}y${B}z$A{B}', (name) => values[name] as string)).toBe('x${B}ybz$A{B}')
