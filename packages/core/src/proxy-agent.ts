@@ -22,11 +22,9 @@ export function proxyAgent<Agent>(make: () => Agent): Agent {
  * look for the server on its own.
  */
 export function pastProxy(direct: { dispatch: Dispatch }, proxied: { dispatch: Dispatch }): Dispatch {
-  return (options, handler) => (staysHere(String(options.origin)) ? direct : proxied).dispatch(options, handler)
+  return (options, handler) => (staysHere(new URL(String(options.origin))) ? direct : proxied).dispatch(options, handler)
 }
 
-function staysHere(origin: string): boolean {
-  if (!URL.canParse(origin)) return false
-  const { protocol, hostname } = new URL(origin)
+function staysHere({ protocol, hostname }: URL): boolean {
   return protocol === 'http:' && isLoopbackHost(hostname)
 }
