@@ -61,12 +61,12 @@ function checkFolder(folder: string, stat: Stats | undefined, onWide: OnWideFold
   if (own === undefined || (stat.mode & 0o077) === 0) return
   // A folder for everybody, like /tmp: root may call it its own, and would take it away from all others.
   if ((stat.mode & stickyBit) !== 0 && (stat.mode & 0o022) !== 0)
-    throw unsafe(folder, 'is shared by the users of this machine', 'name a folder of your own with MCPAUTH_AUTH_DIR')
+    throw unsafe(folder, 'is shared by the users of this machine', ownFolderIn(folder))
   if (stat.uid === own) {
     tighten(folder)
     onWide(folder, stat.mode & 0o777)
   } else if ((stat.mode & 0o022) !== 0) {
-    throw unsafe(folder, 'can be written by other users', 'name a folder of your own with MCPAUTH_AUTH_DIR')
+    throw unsafe(folder, 'can be written by other users', ownFolderIn(folder))
   }
 }
 
@@ -77,6 +77,11 @@ function tighten(folder: string): void {
   } catch (error) {
     throw unavailable(`making ${folder} private`, error)
   }
+}
+
+/** A volume that was mounted for a container is often everybody's; a folder that we make in it is ours. */
+function ownFolderIn(folder: string): string {
+  return `name a folder of your own with MCPAUTH_AUTH_DIR, for instance ${join(folder, 'mcpauth')}`
 }
 
 /** The error of a user without a home folder. */

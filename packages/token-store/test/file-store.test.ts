@@ -255,6 +255,18 @@ describe('T11: what could be planted', () => {
       expect(readFileSync(join(root, `${name}.json`), 'utf8')).toBe('{"access_token":"mounted"}')
     })
 
+    test('T11: a volume that everybody may write, as containers have it, is refused with the name of a folder that will do', async () => {
+      const volume = temporaryFolder()
+      chmodSync(volume, 0o777)
+      const refused = await startChild({ root: volume, key, action: 'write', uid: nobody }).said('failed')
+      expect(refused).toMatchObject({
+        code: 'MCPAUTH_STORE_UNSAFE',
+        hint: expect.stringContaining(`MCPAUTH_AUTH_DIR, for instance ${volume}/mcpauth`)
+      })
+      await startChild({ root: join(volume, 'mcpauth'), key, action: 'write', uid: nobody }).said('done')
+      expect(readdirSync(join(volume, 'mcpauth'))).toContain(`${name}.json`)
+    })
+
     test('T8: without permission to the home folder, reading is absent or typed and writing is typed', async () => {
       const home = join(temporaryFolder(), 'home')
       mkdirSync(home, { mode: 0o700 })

@@ -65,7 +65,11 @@ describe('T11: the folder of a file', () => {
     expect([onWide.mock.calls, modeOf(root)]).toEqual([[[root, 0o755]], 0o700])
     chmodSync(root, 0o1777)
     expect(() => ensureFolderOf(root, join(root, 'x.json'), onWide)).toThrow(
-      expect.objectContaining({ code: 'MCPAUTH_STORE_UNSAFE', message: `${root} is shared by the users of this machine` })
+      expect.objectContaining({
+        code: 'MCPAUTH_STORE_UNSAFE',
+        message: `${root} is shared by the users of this machine`,
+        hint: expect.stringContaining(join(root, 'mcpauth'))
+      })
     )
   })
 
