@@ -1065,6 +1065,12 @@ export const explained: readonly Explained[] = [
     why: 'a name without a file has no key'
   },
   {
+    file: 'packages/token-store/src/file-store.ts',
+    from: "systemCode((error as McpAuthError).cause) !== 'ENOENT'",
+    to: 'false',
+    why: 'what failed for another reason is tried once more, and fails again'
+  },
+  {
     file: 'packages/token-store/src/kernel-lock.ts',
     from: '{ throw unavailable(`locking ${path}`, error) }',
     to: '{}',
@@ -1273,6 +1279,24 @@ export const explained: readonly Explained[] = [
     from: 'filled < buffer.length',
     to: 'filled <= buffer.length',
     why: 'a read of no bytes ends the loop'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: '{ closeSync(file) }',
+    to: '{}',
+    why: 'a file that stays open until the process ends; the bytes are on the disk'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: 'closeSync(file)',
+    to: ';',
+    why: 'the same'
+  },
+  {
+    file: 'packages/token-store/src/private-file.ts',
+    from: '{ return false }',
+    to: '{}',
+    why: 'no is no, whether false or undefined'
   },
   {
     file: 'packages/token-store/src/store-root.ts',
