@@ -9,6 +9,18 @@ export interface Explained {
 
 export const explained: readonly Explained[] = [
   {
+    file: 'packages/core/src/discreet-error.ts',
+    from: '[]',
+    to: '["Stryker was here"]',
+    why: 'what is no error is passed over'
+  },
+  {
+    file: 'packages/core/src/discreet-error.ts',
+    from: 'safe !== text',
+    to: 'true',
+    why: 'writes what stands there already'
+  },
+  {
     file: 'packages/oauth/src/refresh.ts',
     from: 'record?.token_endpoint',
     to: 'record.token_endpoint',
@@ -441,6 +453,12 @@ export const explained: readonly Explained[] = [
     why: 'no bytes are put back where fetch gives no body'
   },
   {
+    file: 'packages/core/src/auth-fetch.ts',
+    from: '!proxyConfigured()',
+    to: 'false',
+    why: 'an agent of the environment that finds no proxy there asks as one without'
+  },
+  {
     file: 'packages/core/src/auth-provider.ts',
     from: '{ token: undefined }',
     to: '{}',
@@ -457,6 +475,12 @@ export const explained: readonly Explained[] = [
     from: "''",
     to: '"Stryker was here!"',
     why: 'no server has either for its origin'
+  },
+  {
+    file: 'packages/core/src/compose.ts',
+    from: 'first?.binding',
+    to: 'first.binding',
+    why: 'for the compiler: where there is no first, nothing is looked through'
   },
   {
     file: 'packages/core/src/errors.ts',
@@ -931,6 +955,12 @@ export const explained: readonly Explained[] = [
     from: "'again'",
     to: '""',
     why: 'of the verdict: whatever is not pass sends again'
+  },
+  {
+    file: 'packages/refresh-on-401/src/refresh-on-401.ts',
+    from: 'value === registered',
+    to: 'false',
+    why: 'registers again what is registered'
   },
   {
     file: 'packages/token-store/src/file-lock.ts',

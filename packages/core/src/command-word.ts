@@ -13,8 +13,8 @@ export function commandWord(text: string, otherwise: string): string {
 
 /** A server's URL in such a command. Its host and path may hold `;`, `$` and `&`; its query is left out, as in every error. */
 export function commandUrl(server: string | URL | undefined): string {
-  if (server === undefined || !URL.canParse(String(server))) return '<url>'
-  const { origin, pathname, search } = new URL(server)
+  if (!URL.canParse(String(server))) return '<url>'
+  const { origin, pathname, search } = new URL(String(server))
   const word = commandWord(origin + pathname, '<url>')
   return search === '' || word === '<url>' ? word : `${word}?…`
 }

@@ -222,7 +222,33 @@ describe('closing', () => {
   })
 })
 
+test('T6: a redirect to another server passes what the user has put on the road, and none of our layers', async () => {
+  const target = await serve((_request, response) => response.end('landed'))
+  const from = await serve((_request, response) => response.writeHead(307, { location: target.href }).end())
+  const [own, credential] = [watching(), watching()]
+  const described = describeLayer(credential.layer, { kind: 'credential', server: target, sets: ['authorization'] })
+  await using fetch = authFetch([own.layer, described])
+  for (let time = 0; time < 2; time += 1) expect(await (await fetch(from)).text()).toBe('landed')
+  const origins = ({ requests }: typeof own): string[] => requests.map(({ origin }) => String(origin))
+  expect(origins(own)).toEqual([from.origin, target.origin, from.origin, target.origin])
+  expect(origins(credential)).toEqual([from.origin, from.origin])
+})
+
 describe('a proxy of the environment', () => {
+  test('is closed with the fetch, and so are the connections that go past it', async () => {
+    vi.stubEnv('http_proxy', 'http://127.0.0.1:1')
+    const { promise: closed, resolve } = Promise.withResolvers<void>()
+    const url = await serve(({ socket }, response) => {
+      Object.assign((socket as unknown as { server: object }).server, { keepAliveTimeout: 0 })
+      socket.on('close', () => resolve())
+      response.setHeader('keep-alive', 'timeout=600').end()
+    })
+    const fetch = authFetch([])
+    await (await fetch(url)).text()
+    await fetch[Symbol.asyncDispose]()
+    await closed
+  })
+
   const names = ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'HTTPS_PROXY', 'no_proxy', 'NO_PROXY']
 
   test.each<[string, Record<string, string>, boolean]>([

@@ -14,7 +14,14 @@ function request(path: string, at: string | URL = origin) {
 }
 
 const unnamed: Interceptor = (dispatch) => dispatch
-const layers = [unnamed, layerAt('/mcp'), layerAt('/mcp/inner'), layerAt('/other'), layerAt('/', 'connection')]
+const layers = [
+  unnamed,
+  layerAt('/mcp'),
+  layerAt('/mcp/inner'),
+  layerAt('/other'),
+  layerAt('/', 'connection'),
+  layerAt('http://intranet.example/mcp')
+]
 
 describe.each(['path', 'origin'] as const)('T6: a redirect, with layers bound to their %s,', (bind) => {
   const leadsElsewhere = redirectRule(layers, bind)

@@ -149,3 +149,19 @@ test('closing the transport closes our connections, more than once too', async (
   await expect(transport.fetch(at)).rejects.toMatchObject({ code: 'MCPAUTH_CLOSED' })
   await expect.poll(() => new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))).toBe(0)
 })
+
+test('a transport that is bound to its path keeps the layers of other servers, for what its SDK asks of them', async () => {
+  const other = new URL('https://other.example.com/mcp')
+  const seen: string[] = []
+  const marked = (server: URL): Interceptor =>
+    describeLayer(
+      () => () => {
+        seen.push(server.href)
+        throw refused
+      },
+      { kind: 'headers', server, sets: [] }
+    )
+  const transport = wrapTransport(StreamableHTTPClientTransport, url, [marked(url), marked(other)])
+  await expect(transport.fetch(other)).rejects.toBeDefined()
+  expect(seen).toEqual([other.href])
+})

@@ -424,12 +424,12 @@ test.each<[string, Dispatch, object]>([
   ],
   ['never answers', () => true, { code: 'MCPAUTH_TIMEOUT' }]
 ])('T13: a host that a server has made of a secret, and that %s, is not in the error', async (_name, dispatch, expected) => {
-  secrets.add('the-secret-as-a-host', 'refresh_token')
+  secrets.add('the-secret-as-an-unknown-host', 'refresh_token')
   const client = authorizationServerClient(() => dispatch, { checkUrl: () => undefined })
   const error = await client
-    .send(new URL('https://the-secret-as-a-host.example'), 'the refresh', post, { deadlineMs: 1 })
+    .send(new URL('https://the-secret-as-an-unknown-host.example'), 'the refresh', post, { deadlineMs: 1 })
     .catch((reason: unknown) => reason)
   expect(error).toMatchObject(expected)
   expect(inspect(error, { showHidden: true, depth: 9 })).toContain('[REDACTED:refresh_token].example')
-  expect(inspect(error, { showHidden: true, depth: 9 })).not.toContain('the-secret-as-a-host')
+  expect(inspect(error, { showHidden: true, depth: 9 })).not.toContain('the-secret-as-an-unknown-host')
 })
