@@ -27,6 +27,12 @@ export const explained: readonly Explained[] = [
     why: 'without a record nothing was sent that could have been refused'
   },
   {
+    file: 'packages/oauth/src/refresh.ts',
+    from: 'performance.now() < until',
+    to: 'performance.now() <= until',
+    why: 'the clock does not meet that very moment'
+  },
+  {
     file: 'packages/oauth/src/refresher.ts',
     from: 'waitMs !== undefined',
     to: 'true',
@@ -141,6 +147,18 @@ export const explained: readonly Explained[] = [
     why: 'a hint that is undefined is none'
   },
   {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: 'helper.stdin?.destroy',
+    to: 'helper.stdin.destroy',
+    why: 'for the compiler: it was started with a pipe'
+  },
+  {
+    file: 'packages/oauth/src/refresh-isolation.ts',
+    from: 'helper.stdout?.destroy',
+    to: 'helper.stdout.destroy',
+    why: 'the same'
+  },
+  {
     file: 'packages/oauth/src/refresh-helper.ts',
     from: 'hint === undefined',
     to: 'false',
@@ -175,6 +193,18 @@ export const explained: readonly Explained[] = [
     from: '!grant',
     to: 'false',
     why: 'for the compiler: what can be renewed has a refresh token or a grant'
+  },
+  {
+    file: 'packages/oauth/src/current-token.ts',
+    from: 'refresh_token !== undefined',
+    to: 'true',
+    why: 'whoever renews looks at that again'
+  },
+  {
+    file: 'packages/oauth/src/current-token.ts',
+    from: "''",
+    to: '"Stryker was here!"',
+    why: 'neither is a date'
   },
   {
     file: 'packages/oauth/src/oauth-tokens.ts',

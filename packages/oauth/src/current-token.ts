@@ -174,8 +174,8 @@ export function currentToken(settings: Settings, { refreshes, authorizer, bind }
       case 'adopted':
         return hold(outcome.record, 'stored')
       case 'impossible':
-        // Dead, or another process has logged out.
-        if (outcome.why === 'dead' || !hasTokens(outcome.record)) held = undefined
+        // The grant is dead, or another process has logged out.
+        if (!hasTokens(outcome.record)) held = undefined
         return undefined
     }
   }

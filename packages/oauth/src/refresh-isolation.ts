@@ -133,22 +133,19 @@ async function runHelper(order: HelperOrder, limitMs: number, guard: SpawnGuard)
       stdio: ['pipe', 'pipe', 'ignore'],
       windowsHide: true
     })
-    const limit = setTimeout(() => {
+    // Counts while the helper lives, which keeps this process alive; afterwards it means nothing.
+    setTimeout(() => {
       reject(guard.timeout(limitMs))
       helper.stdin?.destroy()
       helper.stdout?.destroy()
       helper.unref()
-    }, limitMs)
+    }, limitMs).unref()
     let said = ''
     helper.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
       said += chunk
     })
-    helper.once('error', (error: NodeJS.ErrnoException) => {
-      clearTimeout(limit)
-      reject(noHelper(error.code))
-    })
+    helper.once('error', (error: NodeJS.ErrnoException) => reject(noHelper(error.code)))
     helper.once('close', (code, signal) => {
-      clearTimeout(limit)
       const answer = parseAnswer(said)
       if (answer) resolve(answer)
       else reject(noHelper(signal ?? `exit ${code}`))

@@ -64,17 +64,17 @@ describe('T2: the secret that a grant brings', () => {
   })
 
   const source = (): string => 'the-secret-of-the-user'
-  const grants: Record<string, Grant> = {
-    refreshTokenOnly: refreshTokenOnly({ refreshToken: source }),
-    jwtBearer: jwtBearer({ assertion: source }),
-    workloadIdentity: workloadIdentity({ token: source }),
-    tokenExchange: tokenExchange({ subjectToken: source })
+  const grants: Record<string, () => Grant> = {
+    refreshTokenOnly: () => refreshTokenOnly({ refreshToken: source }),
+    jwtBearer: () => jwtBearer({ assertion: source }),
+    workloadIdentity: () => workloadIdentity({ token: source }),
+    tokenExchange: () => tokenExchange({ subjectToken: source })
   }
 
   test.each(Object.entries(grants))(
     '%s: does not follow a server to another authorization server, nor after a logout',
-    async (_name, grant) => {
-      const { tokens, refuse, documents, asked, tokenRequests } = paperSource({ grant })
+    async (_name, grantOf) => {
+      const { tokens, refuse, documents, asked, tokenRequests } = paperSource({ grant: grantOf() })
       const first = await refuse(undefined)
       expect(String(tokenRequests())).toContain('the-secret-of-the-user')
       documents['https://mcp.example.com/.well-known/oauth-protected-resource/mcp'] = { resource: paper.mcp, authorization_servers: [evil] }
