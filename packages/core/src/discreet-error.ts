@@ -7,7 +7,8 @@ import { secrets } from './secret-registry.ts'
 export function withoutSecrets<E>(error: E): E {
   const seen = new Set<unknown>()
   const open: unknown[] = [error]
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+  while (open.length > 0) {
+    const next = open.pop()
     if (!(next instanceof Error) || seen.has(next)) continue
     seen.add(next)
     open.push(next.cause, ...errorsIn(next))

@@ -13,7 +13,8 @@ test.each<[string, Error]>([
   ['a property', Object.assign(new Error('Response does not match the HTTP/1.1 protocol'), { data: `${secret}\r\n` })],
   ['a hidden property', Object.defineProperty(new Error('x'), 'input', { value: `http://[${secret}`, configurable: true })],
   ['its cause', new TypeError('fetch failed', { cause: new Error('x', { cause: quoting({ hostname: `${secret}.example` }) }) })],
-  ['one of several errors', new TypeError('fetch failed', { cause: new AggregateError([new Error('x'), quoting()], 'all failed') })]
+  ['the last of several errors', new TypeError('fetch failed', { cause: new AggregateError([new Error('x'), quoting()], 'all failed') })],
+  ['the first of several errors', new TypeError('fetch failed', { cause: new AggregateError([quoting(), new Error('x')], 'all failed') })]
 ])('T13: an error that quotes a secret in %s loses it, and stays the same error', (_name, error) => {
   const { message } = error
   expect(inspect(error, { showHidden: true, depth: null })).toContain(secret)

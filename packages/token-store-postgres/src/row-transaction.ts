@@ -103,8 +103,11 @@ export async function transactUnderRowLock<T>(
   } finally {
     await last
     over = true
-    await held?.release()
-    lower()
+    try {
+      await held?.release()
+    } finally {
+      lower()
+    }
   }
 }
 
