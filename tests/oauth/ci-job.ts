@@ -8,5 +8,7 @@ const layer = withOAuth(url, {
   client: { clientId: TESTGEN_CLIENT_ID as string, clientSecret: { env: 'TESTGEN_CLIENT_SECRET' } },
   grant: refreshTokenOnly({ refreshToken: { env: 'TESTGEN_REFRESH_TOKEN' } })
 })
-await using client = await connect({ sdk: SDK as 'v1' | 'v2', transport: 'http' }, url, layer)
+// Node runs this as it is, and that of 22 does not know `await using` yet.
+const client = await connect({ sdk: SDK as 'v1' | 'v2', transport: 'http' }, url, layer)
 process.stdout.write(await client.call('whoami'))
+await client[Symbol.asyncDispose]()
