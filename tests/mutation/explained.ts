@@ -9,6 +9,12 @@ export interface Explained {
 
 export const explained: readonly Explained[] = [
   {
+    file: 'packages/core/src/redirect-rule.ts',
+    from: 'hop === first',
+    to: 'false',
+    why: 'the same answer, found out for every call'
+  },
+  {
     file: 'packages/core/src/discreet-error.ts',
     from: '[]',
     to: '["Stryker was here"]',
