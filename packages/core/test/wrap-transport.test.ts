@@ -37,6 +37,17 @@ class WebSocketClientTransport extends Transport {}
 const url = new URL('https://mcp.example.com/mcp')
 const refused = new McpAuthError('MCPAUTH_LOGIN_REQUIRED', 'log in')
 
+/** A layer that never sends, and notes the path of its server when a request comes to it. */
+function noting(server: URL, took: string[]): Interceptor {
+  return describeLayer(
+    () => () => {
+      took.push(server.pathname)
+      throw refused
+    },
+    { kind: 'credential', server, sets: [] }
+  )
+}
+
 /** A layer that never sends, and shows its road. */
 function refusing(): { layer: Interceptor; road(): Road } {
   let laid: Road | undefined
@@ -69,15 +80,7 @@ test.each([
 test('N26 an SSE transport has the layers of its own server alone: bound to the origin, they could not be told from those of another one there', async () => {
   const at = (path: string): URL => new URL(path, url)
   const took: string[] = []
-  const named = (server: URL): Interceptor =>
-    describeLayer(
-      () => () => {
-        took.push(server.pathname)
-        throw refused
-      },
-      { kind: 'credential', server, sets: [] }
-    )
-  const layers = ['/a', '/a/inner', '/another'].map((path) => named(at(path)))
+  const layers = ['/a', '/a/inner', '/another'].map((path) => noting(at(path), took))
   for (const own of ['/a/sse', '/a/inner/sse', '/another', '/messages']) {
     const transport = wrapTransport(SSEClientTransport, at(own), layers)
     // The server announces where to post to: anywhere at its origin.
@@ -151,17 +154,9 @@ test('closing the transport closes our connections, more than once too', async (
 })
 
 test('a transport that is bound to its path keeps the layers of other servers, for what its SDK asks of them', async () => {
-  const other = new URL('https://other.example.com/mcp')
+  const other = new URL('https://other.example.com/other')
   const seen: string[] = []
-  const marked = (server: URL): Interceptor =>
-    describeLayer(
-      () => () => {
-        seen.push(server.href)
-        throw refused
-      },
-      { kind: 'headers', server, sets: [] }
-    )
-  const transport = wrapTransport(StreamableHTTPClientTransport, url, [marked(url), marked(other)])
+  const transport = wrapTransport(StreamableHTTPClientTransport, url, [noting(url, seen), noting(other, seen)])
   await expect(transport.fetch(other)).rejects.toBeDefined()
-  expect(seen).toEqual([other.href])
+  expect(seen).toEqual([other.pathname])
 })
