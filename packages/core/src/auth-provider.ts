@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { parseChallenges } from './auth-challenge.ts'
-import { commandUrl } from './command-word.ts'
+import { loginCommand } from './command-word.ts'
 import { McpAuthError } from './errors.ts'
 import type { AccessToken, Refusal, TokenSource } from './token-source.ts'
 
@@ -91,7 +91,7 @@ function keepsRefusing(server: URL): McpAuthError {
     'MCPAUTH_TOKEN_REFUSED',
     `${server.origin} answered 401 to every token, although each had just been issued for it`,
     {
-      hint: `check what the server expects (audience, issuer, scope), then: npx @mcpauth/cli login ${commandUrl(server)}`
+      hint: `check what the server expects (audience, issuer, scope), then: ${loginCommand(server)}`
     }
   )
 }

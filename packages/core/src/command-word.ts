@@ -18,3 +18,8 @@ export function commandUrl(server: string | URL | undefined): string {
   const word = commandWord(origin + pathname, '<url>')
   return search === '' || word === '<url>' ? word : `${word}?…`
 }
+
+/** The command that logs in, as it can be run whether or not it is installed. */
+export function loginCommand(server: string | URL | undefined, profile?: string): string {
+  return `npx @mcpauth/cli login ${commandUrl(server)}${profile === undefined ? '' : ` --profile ${commandWord(profile, '<profile>')}`}`
+}

@@ -1,5 +1,5 @@
 import { cannotCarryDPoP } from './auth-provider.ts'
-import { commandUrl } from './command-word.ts'
+import { loginCommand } from './command-word.ts'
 import { McpAuthError } from './errors.ts'
 import type { TokenSource } from './token-source.ts'
 
@@ -40,7 +40,7 @@ export function asOAuthClientProvider(
   function loginRequired(): never {
     const fact = `${server === undefined ? 'the server' : String(server)} ${given ? 'refuses the token' : 'wants a login'}`
     throw new McpAuthError('MCPAUTH_LOGIN_REQUIRED', fact, {
-      hint: `run: npx @mcpauth/cli login ${commandUrl(server)}`
+      hint: `run: ${loginCommand(server)}`
     })
   }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { commandUrl, commandWord } from '../src/index.ts'
+import { commandUrl, commandWord, loginCommand } from '../src/index.ts'
 
 test.each([
   ['https://mcp.example.com/mcp', 'https://mcp.example.com/mcp'],
@@ -32,4 +32,10 @@ test('T14: a word stays one word, and is no option', () => {
   expect(['prod', 'user@host', 'a.b-c_d'].map((word) => commandWord(word, '<name>'))).toEqual(['prod', 'user@host', 'a.b-c_d'])
   for (const word of ['', 'a b', 'a;id', '$HOME', '`id`', 'a\nid', '"', '\\', '--endpoint-url', 'é'])
     expect(commandWord(word, '<name>')).toBe('<name>')
+})
+
+test('T14: the command that logs in names the profile, and holds nothing else that a shell would run', () => {
+  expect(loginCommand('https://mcp.example.com/mcp')).toBe('npx @mcpauth/cli login https://mcp.example.com/mcp')
+  expect(loginCommand(undefined, 'work')).toBe('npx @mcpauth/cli login <url> --profile work')
+  expect(loginCommand('https://mcp.example.com/;id', '$(id)')).toBe('npx @mcpauth/cli login <url> --profile <profile>')
 })

@@ -1,4 +1,4 @@
-import { commandUrl, McpAuthError, safeText } from '@mcpauth/core'
+import { loginCommand, McpAuthError, safeText } from '@mcpauth/core'
 import type { Settings } from './options.ts'
 
 /** The errors that a person can do something about, each with the command that does it. */
@@ -19,7 +19,7 @@ export interface LoginErrors {
 /** Makes the errors of one server. */
 export function loginErrors({ server, key, store }: Pick<Settings, 'server' | 'key' | 'store'>): LoginErrors {
   function command(more = ''): string {
-    return `npx @mcpauth/cli login ${commandUrl(server)}${key.profile === undefined ? '' : ` --profile ${key.profile}`}${more}`
+    return loginCommand(server, key.profile) + more
   }
 
   return {

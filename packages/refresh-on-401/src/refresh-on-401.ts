@@ -4,12 +4,12 @@ import {
   type BindOptions,
   bindTo,
   canonicalServerUrl,
-  commandUrl,
   type DispatchOptions,
   describeLayer,
   type HeldAnswer,
   type Interceptor,
   invalidOption,
+  loginCommand,
   McpAuthError,
   type Prepared,
   parseChallenges,
@@ -158,7 +158,7 @@ function hopeless(server: URL, { status, request, challenges }: Refusal, how: st
     'MCPAUTH_TOKEN_REFUSED',
     `${request.url.origin} answered ${status} to its token ${how}${reason ? `; it says: ${reason}` : ''}`,
     {
-      hint: `check what the server expects (audience, issuer, scope), then: npx @mcpauth/cli login ${commandUrl(server)}`
+      hint: `check what the server expects (audience, issuer, scope), then: ${loginCommand(server)}`
     }
   )
 }

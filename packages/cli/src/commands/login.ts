@@ -1,9 +1,9 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { invalidOption, McpAuthError, parseServerUrl, type StoreKey } from '@mcpauth/core'
+import { invalidOption, loginCommand, McpAuthError, parseServerUrl, type StoreKey } from '@mcpauth/core'
 import { browserLogin, type DevicePrompt, deviceLogin, type OAuthOptions, oauthTokens, pasteLogin } from '@mcpauth/oauth'
 import { fileStore } from '@mcpauth/token-store'
 import { exitCodes, type Terminal } from '../terminal.ts'
-import { describe, loginCommand } from './status.ts'
+import { describe } from './status.ts'
 
 /** The options of `mcpauth login`. */
 export interface LoginFlags {

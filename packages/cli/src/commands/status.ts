@@ -1,4 +1,4 @@
-import { commandUrl, commandWord, parseServerUrl } from '@mcpauth/core'
+import { loginCommand, parseServerUrl } from '@mcpauth/core'
 import { type OAuthStatus, oauthTokens } from '@mcpauth/oauth'
 import { fileStore } from '@mcpauth/token-store'
 import { exitCodes, type Terminal } from '../terminal.ts'
@@ -28,11 +28,6 @@ async function all({ profile }: StatusFlags): Promise<OAuthStatus[]> {
   return await Promise.all(
     servers.filter((key) => profile === undefined || key.profile === profile).map((key) => one(key.url, key.profile))
   )
-}
-
-/** The command that logs in, as it can be run whether or not it is installed. */
-export function loginCommand(server: string | URL | undefined, profile?: string): string {
-  return `npx @mcpauth/cli login ${commandUrl(server)}${profile === undefined ? '' : ` --profile ${commandWord(profile, '<profile>')}`}`
 }
 
 /** One login in one line. */
